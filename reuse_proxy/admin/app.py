@@ -1,0 +1,126 @@
+"""The admin application: read-only endpoints behind a check of who asks.
+
+It listens on an address of its own and is never reachable through the proxy port.
+A browser's cross-site request, or one that came by a rebound name, is refused.
+"""
+
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from reuse_proxy.admin.metrics import make_registry
+from reuse_proxy.admin.pools import pools_view, settings_view
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from reuse_proxy.config.settings import Loaded
+    from reuse_proxy.downstream.access import AccessList
+    from reuse_proxy.downstream.stall import StallWatch
+    from reuse_proxy.upstream.session import UpstreamSession
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_INDEX: Final = """\
+reuse-proxy admin
+
+/metrics          Prometheus metrics
+/healthz          200 while the process lives
+/readyz           200 while it accepts requests, 503 while it stops
+/api/v1/pools     every origin and every connection to it
+/api/v1/settings  the settings in effect and where each came from
+"""
+
+
+class Admin:
+    """The endpoints over one session."""
+
+    def __init__(
+        self,
+        session: "UpstreamSession",
+        stall_watch: "StallWatch",
+        loaded: "Loaded",
+        *,
+        access: "AccessList",
+        ready: Callable[[], bool],
+    ) -> None:
+        self._session = session
+        self._loaded = loaded
+        self._access = access
+        self._ready = ready
+        self._registry: CollectorRegistry = make_registry(session, stall_watch)
+
+    def app(self) -> web.Application:
+        """Build the aiohttp application."""
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/", self._index)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/api/v1/pools", self._pools)
+        app.router.add_get("/api/v1/settings", self._settings)
+        return app
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Refuse strangers, rebound names and cross-site requests."""
+        if not self._access.allows(request.remote or None):
+            return _refused("This address may not read here (allow_admin).")
+        if _is_loopback(request.remote) and not _names_loopback(request.host):
+            return _refused("The Host field must name this machine's loopback.")
+        if "Origin" in request.headers or request.headers.get(
+            "Sec-Fetch-Site", "none"
+        ) not in ("none", "same-origin"):
+            return _refused("Cross-site requests are refused.")
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return web.Response(status=error.status, text=f"{error.reason}\n")
+
+    async def _index(self, _: web.Request) -> web.Response:
+        return web.Response(text=_INDEX)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(
+            body=encoder(self._registry), headers={"Content-Type": content_type}
+        )
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._ready():
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="stopping\n")
+
+    async def _pools(self, _: web.Request) -> web.Response:
+        return web.json_response(pools_view(self._session))
+
+    async def _settings(self, _: web.Request) -> web.Response:
+        return web.json_response(settings_view(self._loaded))
+
+
+def _refused(sentence: str) -> web.Response:
+    return web.Response(status=403, text=f"{sentence}\n")
+
+
+def _is_loopback(remote: str | None) -> bool:
+    return not remote or ip_address(remote.partition("%")[0]).is_loopback
+
+
+def _names_loopback(host: str) -> bool:
+    """Tell whether a Host field names loopback: not so after DNS rebinding."""
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    name = name.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

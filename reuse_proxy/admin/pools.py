@@ -1,0 +1,73 @@
+"""JSON views of the pool and of the settings."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reuse_proxy.config.settings import Loaded
+    from reuse_proxy.upstream.connection import UpstreamConnection
+    from reuse_proxy.upstream.pool import OriginPool
+    from reuse_proxy.upstream.session import UpstreamSession
+
+
+def pools_view(session: "UpstreamSession") -> dict[str, Any]:
+    """Describe every origin and every connection; times are in seconds."""
+    now = session.now
+    connections: dict[OriginPool, list[dict[str, Any]]] = {}
+    for connection in session.connections():
+        connections.setdefault(connection.pool, []).append(
+            _connection_view(connection, now)
+        )
+    return {
+        "sockets": session.pool.sockets,
+        "max_sockets": session.limits.max_sockets,
+        "origins": [
+            _origin_view(pool, connections.get(pool, []), session)
+            for pool in session.pool.origins.values()
+        ],
+    }
+
+
+def _origin_view(
+    pool: "OriginPool", connections: list[dict[str, Any]], session: "UpstreamSession"
+) -> dict[str, Any]:
+    waiting, oldest = pool.waiting(session.now)
+    learned = pool.learned_idle_limit
+    return {
+        "origin": str(pool.origin),
+        "max_per_origin": session.limits.max_per_origin,
+        "connecting": pool.dialing,
+        "waiting": waiting,
+        "oldest_wait_seconds": round(oldest, 3),
+        "connect_seconds": pool.connect_seconds,
+        "learned_idle_limit_seconds": learned if learned != float("inf") else None,
+        "connections": connections,
+    }
+
+
+def _connection_view(connection: "UpstreamConnection", now: float) -> dict[str, Any]:
+    idle = now - connection.idle_since if connection.state == "idle" else 0.0
+    return {
+        "state": str(connection.state),
+        "local": _endpoint(connection.local_address),
+        "remote": _endpoint(connection.address),
+        "age_seconds": round(now - connection.opened_at, 3),
+        "idle_seconds": round(idle, 3),
+        "requests": connection.requests,
+        "opened_because": str(connection.miss) or "queued",
+        "closes_because": str(connection.retire) if connection.retire else None,
+    }
+
+
+def _endpoint(address: tuple[Any, ...] | None) -> str | None:
+    if not address:
+        return None
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def settings_view(loaded: "Loaded") -> dict[str, Any]:
+    """Describe the settings in effect and where each came from."""
+    return {
+        effective.name: {"value": effective.value, "source": effective.source}
+        for effective in loaded.effective()
+    }

@@ -1,0 +1,122 @@
+"""The command line: arguments to one function per command, and no logic.
+
+The flags are made from the fields of `Settings`. Each command's module is imported
+when it runs, so that `serve` does not wait for what only others need.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from reuse_proxy import __version__
+from reuse_proxy.config.kinds import Addresses, Switch
+from reuse_proxy.config.settings import Loaded, Settings, default_of, kind_of, load
+from reuse_proxy.config.sources import close_match, flag_name
+from reuse_proxy.errors import SettingsError
+
+_USAGE_ERROR = 2
+_INTERRUPTED = 130
+
+# ruff: noqa: PLC0415  # see the docstring
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_unknown_arguments(unknown))
+    command: Callable[[argparse.Namespace], int] | None = arguments.run
+    if command is None:
+        parser.print_help(sys.stderr)
+        return _USAGE_ERROR
+    try:
+        return command(arguments)
+    except SettingsError as exc:
+        for line in str(exc).splitlines():
+            sys.stderr.write(f"reuse-proxy: {line}\n")
+        return exc.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="reuse-proxy",
+        description="A forward proxy that reuses the connections its clients do not.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"reuse-proxy {__version__}"
+    )
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, summary, run in (
+        ("serve", "run the proxy in the foreground", _serve),
+        ("check", "print the settings in effect and where each came from", _check),
+        ("demo", "show the effect on a leaking client, before and after", _demo),
+    ):
+        command = commands.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False
+        )
+        command.set_defaults(run=run)
+        if run is not _demo:
+            _add_settings(command)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file of settings (or set REUSE_PROXY_CONFIG)",
+    )
+    group = parser.add_argument_group(
+        "settings", "each also as REUSE_PROXY_<SETTING> or in the file"
+    )
+    for name, field in Settings.model_fields.items():
+        kind = kind_of(name)
+        text = f"{field.description} (default: {default_of(name)})".replace("%", "%%")
+        flag, unset = flag_name(name), argparse.SUPPRESS
+        if isinstance(kind, Switch):
+            on_or_off = argparse.BooleanOptionalAction
+            group.add_argument(flag, action=on_or_off, default=unset, help=text)
+            continue
+        action = "append" if isinstance(kind, Addresses) else "store"
+        group.add_argument(
+            flag, action=action, default=unset, metavar=kind.metavar, help=text
+        )
+
+
+def _unknown_arguments(unknown: Iterable[str]) -> str:
+    first = next(iter(unknown))
+    known = ["--config", "--help", *map(flag_name, Settings.model_fields)]
+    return f"unknown argument {first}; {close_match(first.partition('=')[0], known)}"
+
+
+def _load(arguments: argparse.Namespace) -> Loaded:
+    given = vars(arguments)
+    flags = {name: given[name] for name in Settings.model_fields if name in given}
+    return load(flags, os.environ, arguments.config)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from reuse_proxy.commands import serve
+
+    return serve.run(_load(arguments))
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from reuse_proxy.commands import check
+
+    return check.run(_load(arguments))
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from reuse_proxy.commands import demo
+
+    return demo.run()

@@ -1,0 +1,79 @@
+"""``reuse-proxy serve``: run in the foreground until a signal says stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reuse_proxy.service import Service
+
+if TYPE_CHECKING:
+    from reuse_proxy.config.settings import Loaded
+
+log = logging.getLogger("reuse_proxy")
+
+
+def run(loaded: "Loaded") -> int:
+    """Serve; return 0 when every exchange could finish, 1 when some were cut off."""
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(loaded))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return uvloop's factory, or asyncio's where there is no uvloop."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def _serve(loaded: "Loaded") -> int:
+    loop = asyncio.get_running_loop()
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (second if first.is_set() else first).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with Service(loaded) as service:
+        log.info(
+            "listening on %s; admin on %s",
+            ", ".join(map(str, service.listening)),
+            service.admin_address,
+        )
+        await first.wait()
+        log.info(
+            "stopping: %d clients may finish within %g s; a second signal ends at once",
+            len(service.server.connections),
+            loaded.settings.shutdown_timeout,
+        )
+        finished = await _drain(service, second)
+        log.info("stopped%s", "" if finished else "; some exchanges were cut off")
+        return 0 if finished else 1
+
+
+async def _drain(service: Service, second: asyncio.Event) -> bool:
+    """Drain until done, or until a second signal comes."""
+    finished = False
+
+    async def drain() -> None:
+        nonlocal finished
+        finished = await service.drain()
+        second.set()
+
+    async with asyncio.TaskGroup() as group:
+        draining = group.create_task(drain(), name="drain clients")
+        await second.wait()
+        draining.cancel()
+    return finished

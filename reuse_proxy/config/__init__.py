@@ -1,0 +1,1 @@
+"""Settings: declared once in ``settings``, read by ``sources``, understood by ``kinds``."""

@@ -1,0 +1,303 @@
+"""The settings, declared once: flags, environment, file and help all come from here.
+
+`Settings` is what the rest of the program reads; `load` builds it and tells where
+each value came from. How a value is read and printed is kinds.py's.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from reuse_proxy.config.address import Address
+from reuse_proxy.config.kinds import (
+    Addresses,
+    Count,
+    Kind,
+    Network,
+    Networks,
+    OneAddress,
+    Ports,
+    Size,
+    Switch,
+    Time,
+)
+from reuse_proxy.config.sources import (
+    DEFAULT,
+    Given,
+    close_match,
+    from_environment,
+    from_file,
+    from_flags,
+    unknown_variables,
+)
+from reuse_proxy.config.units import KIB, MIB, NotAllowedError
+from reuse_proxy.errors import SettingsError
+
+_Seconds: TypeAlias = Annotated[float, Time()]
+_SecondsOrZero: TypeAlias = Annotated[float, Time(low=0)]
+
+_LOCAL_NETWORKS = "169.254.0.0/16, fe80::/10"
+_METADATA_SERVICES = "fd00:ec2::254/128, 100.100.100.200/32"
+# After Squid's Safe_ports, turned round: services that misread HTTP as their own.
+_OTHER_SERVICES = (
+    *(7, 9, 13, 19, 21, 22, 23, 25, 53, 79, 110, 111, 119, 135, 139, 143, 389, 445),
+    *(465, 514, 587, 636, 993, 995, 1433, 1521, 2049, 3306, 3389, 5432, 5900, 6379),
+    11211,
+)
+
+
+def _default_max_sockets() -> int:
+    if sys.platform == "win32":
+        return 512
+    import resource  # noqa: PLC0415  # there is none on Windows
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 512 if soft == resource.RLIM_INFINITY else max(1, min(512, soft // 4))
+
+
+class Settings(BaseSettings):
+    """Every setting with its kind, default and description."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", enable_decoding=False, validate_default=True
+    )
+
+    listen: Annotated[tuple[Address, ...], Addresses()] = Field(
+        (Address("127.0.0.1", 4128),),
+        description="where the proxy listens; may be given several times",
+    )
+    admin: Annotated[Address, OneAddress()] = Field(
+        Address("127.0.0.1", 4129),
+        description="where metrics, health and the dashboard are served",
+    )
+    allow_clients: Annotated[tuple[Network, ...], Networks("loopback")] = Field(
+        (), description="networks that may use the proxy"
+    )
+    allow_admin: Annotated[tuple[Network, ...], Networks("loopback")] = Field(
+        (), description="networks that may read the admin listener"
+    )
+    max_sockets: Annotated[int, Count("sockets")] = Field(
+        default_factory=_default_max_sockets,
+        description="hard cap on sockets to all origins, idle ones included;"
+        " if not set, 512 or a quarter of the open files limit",
+    )
+    max_per_origin: Annotated[int, Count("sockets")] = Field(
+        32, description="hard cap on sockets to one origin"
+    )
+    dial_patience: Annotated[float | None, Time(low=0, high=60, auto=True)] = Field(
+        None,
+        description="how long to wait for a busy connection before opening another;"
+        " 0 opens at once, auto measures",
+    )
+    max_queue: Annotated[int, Count("requests", low=0)] = Field(
+        1024, description="requests that may wait for one origin"
+    )
+    queue_timeout: _Seconds = Field(
+        10, description="how long a request may wait for a connection"
+    )
+    max_clients: Annotated[int, Count("connections")] = Field(
+        4096, description="client connections at a time"
+    )
+    idle_timeout: _Seconds = Field(
+        30, description="how long a connection to an origin may be idle"
+    )
+    max_lifetime: _Seconds = Field(
+        600, description="age at which a connection to an origin is replaced"
+    )
+    unsafe_reuse_max_idle: _SecondsOrZero = Field(
+        4, description="idle time up to which POST and the like reuse a connection"
+    )
+    drain_max_bytes: Annotated[int, Size()] = Field(
+        16 * MIB, description="unread response bytes to read so as to keep a connection"
+    )
+    drain_timeout: _SecondsOrZero = Field(
+        2, description="how long to read them before the connection is given up"
+    )
+    spool_per_response: Annotated[int, Size(low=KIB)] = Field(
+        MIB, description="bytes to hold for one slow client"
+    )
+    spool_total: Annotated[int, Size(low=KIB)] = Field(
+        64 * MIB, description="bytes to hold for all slow clients"
+    )
+    client_stall_timeout: _Seconds = Field(
+        30, description="how long a client may read nothing of its response"
+    )
+    connect_timeout: _Seconds = Field(
+        5, description="how long a connection to an origin may take to open"
+    )
+    response_timeout: _Seconds = Field(
+        300, description="how long an origin may send nothing of a response"
+    )
+    client_head_timeout: _Seconds = Field(
+        10, description="how long a client may take to send a request head"
+    )
+    client_idle_timeout: _Seconds = Field(
+        75, description="how long a client connection may be idle"
+    )
+    client_body_timeout: _Seconds = Field(
+        60, description="how long a client may send nothing of a request body"
+    )
+    max_request_body: Annotated[int, Size(low=0)] = Field(
+        0, description="largest announced request body in bytes; 0 sets no limit"
+    )
+    shutdown_timeout: _SecondsOrZero = Field(
+        25, description="how long requests may take to finish at shutdown"
+    )
+    dns_ttl: _SecondsOrZero = Field(
+        15, description="how long a looked-up address is believed"
+    )
+    deny_destinations: Annotated[tuple[Network, ...], Networks()] = Field(
+        Networks().parse(f"{_LOCAL_NETWORKS}, {_METADATA_SERVICES}"),
+        description="networks that no request may reach",
+    )
+    deny_private: Annotated[bool, Switch()] = Field(
+        default=False,
+        description="deny private, loopback and other internal networks too",
+    )
+    deny_ports: Annotated[tuple[int, ...], Ports()] = Field(
+        _OTHER_SERVICES, description="ports that no request may reach"
+    )
+    metrics_max_origins: Annotated[int, Count("origins", low=0)] = Field(
+        50, description="origins with their own metric labels; the rest are `other`"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments alone: `load` reads the other sources, and says which."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True)
+class Effective:
+    """One setting as it is in effect, in words that can be given back."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings, where each came from, and what looks like a mistake."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    def effective(self) -> Iterator[Effective]:
+        """Print every setting in the order of their declaration."""
+        for name, source in self.sources.items():
+            value = kind_of(name).show(getattr(self.settings, name))
+            yield Effective(name, value, source)
+
+
+def kind_of(name: str) -> Kind:
+    """Find the kind of a setting."""
+    metadata = Settings.model_fields[name].metadata
+    return next(item for item in metadata if isinstance(item, Kind))
+
+
+def default_of(name: str) -> str:
+    """Print the default of a setting."""
+    field = Settings.model_fields[name]
+    return kind_of(name).show(field.get_default(call_default_factory=True))
+
+
+def load(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    config_file: Path | None = None,
+) -> Loaded:
+    """Build the settings: flag over environment over file over default."""
+    given = (
+        from_file(Settings, config_file, environ)
+        | from_environment(Settings, environ)
+        | from_flags(flags)
+    )
+    settings = _validated(given)
+    sources = {
+        name: given[name].source if name in given else DEFAULT
+        for name in Settings.model_fields
+    }
+    _raise_all(_exposures(settings, sources))
+    warnings = (
+        *unknown_variables(Settings, environ),
+        *_never_reached(settings, sources),
+    )
+    return Loaded(settings, sources, warnings)
+
+
+def _validated(given: Mapping[str, Given]) -> Settings:
+    # Unknown names stay away from BaseSettings, which has parameters of its own.
+    known = {k: v.value for k, v in given.items() if k in Settings.model_fields}
+    problems = [_unknown(name, given[name]) for name in given if name not in known]
+    try:
+        settings = Settings.model_validate(known)
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False):
+            name = str(error["loc"][0])
+            problems.append(_refused(name, given[name], error["ctx"]["error"]))
+        raise SettingsError("\n".join(problems)) from None
+    _raise_all(problems)
+    return settings
+
+
+def _raise_all(problems: Iterable[str]) -> None:
+    if sentences := "\n".join(problems):
+        raise SettingsError(sentences)
+
+
+def _unknown(name: str, given: Given) -> str:
+    hint = close_match(name.lower().replace("-", "_"), Settings.model_fields)
+    return f"{name} (in {given.source}) is not a setting; {hint}"
+
+
+def _refused(name: str, given: Given, error: NotAllowedError) -> str:
+    refusal = given.refusal(name, error.problem, error.value)
+    return f"{refusal}; {kind_of(name).allowed}."
+
+
+def _exposures(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
+    for name, guard, addresses in (
+        ("listen", "allow_clients", settings.listen),
+        ("admin", "allow_admin", (settings.admin,)),
+    ):
+        for address in addresses:
+            if not address.is_loopback and not getattr(settings, guard):
+                yield (
+                    f"{name} = {address} (from {sources[name]}) is not a loopback"
+                    f" address; set {guard}, for example {guard} = 10.0.0.0/8, to the"
+                    " networks that may connect."
+                )
+
+
+def _never_reached(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
+    for part, whole in (
+        ("max_per_origin", "max_sockets"),
+        ("spool_per_response", "spool_total"),
+    ):
+        if sources[part] == DEFAULT:
+            continue
+        if getattr(settings, part) > getattr(settings, whole):
+            yield (
+                f"{part} = {kind_of(part).show(getattr(settings, part))}"
+                f" (from {sources[part]}) is larger than {whole} ="
+                f" {kind_of(whole).show(getattr(settings, whole))}"
+                " and is never reached."
+            )

@@ -1,0 +1,6 @@
+"""The side that faces clients: aiohttp's low-level server and what we make of it.
+
+``listener`` accepts and times clients, ``access`` says who may use us, ``proxy`` is
+the one handler, ``reply`` writes responses, ``stall`` watches those who do not read.
+CONNECT tunnels and TLS interception will live here too.
+"""

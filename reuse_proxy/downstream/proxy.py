@@ -1,0 +1,198 @@
+"""The one handler: target, rules, exchange, reply.
+
+Every error of ours becomes a response here, and nowhere else while a request is
+being handled.
+"""
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from reuse_proxy.config.address import Address
+from reuse_proxy.downstream.listener import ClientBody
+from reuse_proxy.downstream.reply import ClientGoneError, Reply
+from reuse_proxy.errors import ProxyError, RequestError
+from reuse_proxy.forward import Exchange, ForwardRequest
+from reuse_proxy.http.framing import Framing
+from reuse_proxy.http.headers import PSEUDONYM, read_request_fields
+from reuse_proxy.http.target import parse_absolute, parse_authority
+
+if TYPE_CHECKING:
+    from reuse_proxy.downstream.listener import ClientRequest
+    from reuse_proxy.http.headers import RequestFields
+    from reuse_proxy.http.target import ProxyTarget
+    from reuse_proxy.tasks import TaskSet
+    from reuse_proxy.upstream.session import UpstreamSession
+
+_TRACED: Final = frozenset({"TRACE", "OPTIONS"})
+_VERSIONS: Final = ((1, 0), (1, 1))
+_WHAT_THIS_IS: Final = (
+    "This is reuse-proxy, a forward proxy that enforces connection reuse.\n"
+    "Use it through your client's proxy setting, for example\n"
+    "  HTTP_PROXY=http://{address} your-program"
+)
+_NOT_FOR_US: Final = (
+    "This is a forward proxy: it wants the whole URL as the request target,\n"
+    "as a client sends it through HTTP_PROXY. Nothing is forwarded by Host."
+)
+
+
+class ProxyHandler:
+    """Handles every request on the proxy's listeners."""
+
+    def __init__(
+        self, session: "UpstreamSession", *, tasks: "TaskSet", max_request_body: int = 0
+    ) -> None:
+        self._session = session
+        self._tasks = tasks
+        self._max_request_body = max_request_body
+        self.instance = secrets.token_hex(4).encode()
+        # The pseudonym names the kind, the comment this process (RFC 9110 section
+        # 7.6.3), so that a loop through it is seen and two proxies in a row are not.
+        self._via = b"%b (%b)" % (PSEUDONYM, self.instance)
+
+    async def __call__(self, request: "ClientRequest") -> Reply:
+        """Answer one request; what is returned has been written already."""
+        reply = Reply(request, self._via)
+        try:
+            forwarded = self._read(request, reply)
+            if forwarded is not None:
+                await self._exchange(request, forwarded, reply)
+        except ProxyError as error:
+            self._fail(request, reply, error)
+        return reply
+
+    def _fail(self, request: "ClientRequest", reply: Reply, error: ProxyError) -> None:
+        if reply.status_sent:
+            reply.truncate()
+        else:
+            unread = not request.content.is_eof()
+            malformed = isinstance(error, RequestError)
+            reply.send_error(error, close=unread or malformed)
+
+    # Rules...
+
+    def _read(self, request: "ClientRequest", reply: Reply) -> ForwardRequest | None:
+        """Apply the rules to a request; None if we have answered it ourselves."""
+        message = request.message
+        if message.version not in _VERSIONS:
+            raise RequestError(
+                "Only HTTP/1.0 and HTTP/1.1 are spoken here.", status=505
+            )
+        method = message.method
+        raw_target = message.path.encode("utf-8", "surrogateescape")
+        if method == "CONNECT":
+            _refuse_connect(raw_target)
+        if raw_target[:1] == b"/" or raw_target == b"*":
+            self._answer(request, raw_target, reply)
+            return None
+        target = parse_absolute(raw_target, method=method)
+        fields = read_request_fields(message.raw_headers, traced=method in _TRACED)
+        if fields.max_forwards == 0:
+            self._answer_last(method, reply)
+            return None
+        return self._forwarded(request, target, fields)
+
+    def _forwarded(
+        self, request: "ClientRequest", target: "ProxyTarget", fields: "RequestFields"
+    ) -> ForwardRequest:
+        framing, length = fields.framing(http10=request.http10)
+        if self._max_request_body and length > self._max_request_body:
+            raise RequestError(
+                f"The request body of {length} bytes exceeds {self._max_request_body} "
+                f"(max_request_body).",
+                status=413,
+            )
+        if request.http10:
+            fields.expect_continue = False
+        for via in fields.via:
+            if self._via in via:
+                raise ProxyError(
+                    "This request has come through this proxy before.",
+                    status=502,
+                    error="proxy_loop_detected",
+                )
+        return ForwardRequest(
+            request.method,
+            target,
+            fields,
+            via=b"%b %b" % (b"1.0" if request.http10 else b"1.1", self._via),
+            framing=framing,
+            body=None if framing is Framing.NONE else ClientBody(request),
+        )
+
+    def _answer(self, request: "ClientRequest", target: bytes, reply: Reply) -> None:
+        """Answer a request that is for the proxy itself, never forward it."""
+        if target == b"*":
+            reply.send_text(204, "")
+        elif target == b"/" and request.method in ("GET", "HEAD"):
+            sockname = request.connection.sockname
+            address = _spelled(sockname)
+            reply.send_text(400, _WHAT_THIS_IS.format(address=address))
+        else:
+            reply.send_error(RequestError(_NOT_FOR_US))
+
+    def _answer_last(self, method: str, reply: Reply) -> None:
+        """Answer TRACE or OPTIONS with Max-Forwards: 0 (RFC 9110 section 7.6.2)."""
+        if method == "OPTIONS":
+            reply.send_text(204, "")
+        else:
+            reply.send_error(
+                RequestError("This proxy does not answer TRACE itself.", status=405)
+            )
+
+    # Exchange...
+
+    async def _exchange(
+        self, request: "ClientRequest", forwarded: ForwardRequest, reply: Reply
+    ) -> None:
+        exchange = Exchange(self._session, forwarded, tasks=self._tasks)
+        connection = request.connection
+        if connection.writing_paused and not connection.may_hold_more():
+            # A client that pipelines and does not read waits before it leases.
+            await connection.taken()
+        connection.exchange = exchange
+        try:
+            async with exchange:
+                await self._relay(exchange, reply)
+        except ProxyError as error:
+            exchange.count(reply.status_sent or error.status)
+            raise
+        except (asyncio.CancelledError, ClientGoneError):
+            exchange.count(reply.status_sent or 499)
+            raise
+        else:
+            exchange.count(reply.status_sent)
+        finally:
+            connection.exchange = None
+
+    async def _relay(self, exchange: Exchange, reply: Reply) -> None:
+        """Copy the response to the client, no faster than it may be held for it."""
+        head = await exchange.start()
+        while head.interim:
+            reply.send_interim(head)
+            head = await exchange.next_head()
+        body = exchange.take_body()
+        complete = exchange.complete
+        if not exchange.request_complete:
+            # An early answer: what is left of the request body is not a request.
+            reply.persistent = False
+        reply.send_head(head, body, complete=complete)
+        while not complete:
+            await reply.room()
+            body = await exchange.read_body()
+            complete = exchange.complete
+            reply.send_body(body, complete=complete)
+
+
+def _spelled(sockname: object) -> str:
+    return (
+        str(Address(*sockname[:2])) if isinstance(sockname, tuple) else "127.0.0.1:4128"
+    )
+
+
+def _refuse_connect(target: bytes) -> NoReturn:
+    parse_authority(target)
+    raise RequestError(
+        "CONNECT tunnels are not supported yet; only http:// targets are.", status=501
+    )

@@ -1,0 +1,227 @@
+"""Responses as bytes: written to the client's transport, nothing added unasked.
+
+A seam to aiohttp: a :class:`Reply` is a ``web.StreamResponse`` whose ``prepare`` and
+``write_eof`` do nothing, because the handler has written everything when it returns.
+``tests/contract/test_aiohttp.py`` pins what this relies on.
+"""
+
+import asyncio
+import socket
+import struct
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk, reply_framing
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+
+    from reuse_proxy.downstream.listener import ClientConnection, ClientRequest
+    from reuse_proxy.errors import ProxyError
+    from reuse_proxy.upstream.connection import ResponseHead
+
+_RESET: Final = struct.pack("ii", 1, 0)
+_PHRASES: Final = {
+    200: b"OK",
+    204: b"No Content",
+    400: b"Bad Request",
+    403: b"Forbidden",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    417: b"Expectation Failed",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    502: b"Bad Gateway",
+    503: b"Service Unavailable",
+    504: b"Gateway Timeout",
+    505: b"HTTP Version Not Supported",
+}
+_EMPTY: Final = b"Content-Length: 0\r\n"
+
+
+class ClientGoneError(ConnectionError):
+    """The client's connection is closed; aiohttp expects this family of errors."""
+
+
+class Reply(web.StreamResponse):
+    """The response to one client request."""
+
+    def __init__(self, request: "ClientRequest", via: bytes) -> None:
+        super().__init__()
+        self._connection: ClientConnection = request.connection
+        self._method = request.method
+        self._http10 = request.http10
+        self._via = via
+        self._framing = Framing.NONE
+        self.status_sent = 0
+        self.persistent = not (
+            request.http10 or request.should_close or request.connection.ending
+        )
+
+    # The seam...
+
+    @property
+    def keep_alive(self) -> bool:
+        """What aiohttp asks once the handler is done."""
+        return self.persistent
+
+    async def prepare(self, request: web.BaseRequest) -> "AbstractStreamWriter | None":
+        """Do nothing: the head has been written."""
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: the end has been written."""
+
+    # Relay...
+
+    def send_interim(self, head: "ResponseHead") -> None:
+        """Pass on a 1xx response; a client of HTTP/1.0 does not know them."""
+        if not self._http10:
+            lines = b"".join(head.fields.lines)
+            self._write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
+
+    def send_head(
+        self, head: "ResponseHead", body: list[bytes], *, complete: bool
+    ) -> None:
+        """Write a response's head with the body bytes that are here, in one go.
+
+        Args:
+            head: the origin's.
+            body: the first body bytes.
+            complete: they are all there is.
+        """
+        fields = head.fields
+        self._framing = reply_framing(
+            method=self._method,
+            status=head.status,
+            has_length=fields.length is not None,
+            http10=self._http10,
+        )
+        if fields.length_line is not None and head.status == 204:
+            # RFC 9110 section 8.6: it must not be there.
+            fields.lines.remove(fields.length_line)
+        if self._framing is Framing.CLOSE:
+            self.persistent = False
+        self.status_sent = head.status
+        pieces = [
+            b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason),
+            *fields.lines,
+            b"Via: %b %b\r\n" % (b"1.0" if head.http10 else b"1.1", self._via),
+        ]
+        if not fields.has_date:
+            pieces.append(b"Date: %b\r\n" % http_date())
+        if self._framing is Framing.CHUNKED:
+            pieces.append(b"Transfer-Encoding: chunked\r\n")
+        if not self.persistent:
+            pieces.append(b"Connection: close\r\n")
+        pieces.append(b"\r\n")
+        pieces += self._framed(body, complete=complete)
+        self._write(b"".join(pieces))
+
+    def send_body(self, body: list[bytes], *, complete: bool) -> None:
+        """Write more of the body."""
+        pieces = self._framed(body, complete=complete)
+        if pieces:
+            self._write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    async def room(self) -> None:
+        """Wait until the client has taken so much that more may be held for it.
+
+        Raises:
+            ClientGoneError: it has gone, or was reset because it does not read.
+        """
+        connection = self._connection
+        if connection.writing_paused and not connection.may_hold_more():
+            await connection.taken()
+
+    def truncate(self) -> None:
+        """End a body that the origin did not end, so that the client can tell.
+
+        Content-Length and chunked bodies tell by themselves when the connection is
+        closed; a body that ends with the connection needs a reset (design D9).
+        """
+        self.persistent = False
+        if self._framing is Framing.CLOSE:
+            self._connection.reset()
+
+    def _framed(self, body: list[bytes], *, complete: bool) -> list[bytes]:
+        if self._framing is Framing.CHUNKED:
+            pieces = chunk(body)
+            return [*pieces, LAST_CHUNK] if complete else pieces
+        return body
+
+    # Our own answers...
+
+    def send_error(self, error: "ProxyError", *, close: bool = False) -> None:
+        """Answer with an error of ours: a sentence, and Proxy-Status (RFC 9209)."""
+        fields = [b"Proxy-Status: reuse-proxy; error=%b\r\n" % error.error.encode()]
+        if error.retry_after is not None:
+            fields.append(b"Retry-After: %d\r\n" % error.retry_after)
+        if close:
+            self.persistent = False
+        self.send_text(error.status, error.sentence, fields)
+
+    def send_text(
+        self, status: int, text: str, fields: list[bytes] | None = None
+    ) -> None:
+        """Answer with a page of our own."""
+        self.status_sent = status
+        self._write(
+            plain_response(
+                status,
+                text,
+                [
+                    *(fields or ()),
+                    *(() if self.persistent else (b"Connection: close\r\n",)),
+                ],
+                head_only=self._method == "HEAD",
+            )
+        )
+
+    def _write(self, data: bytes) -> None:
+        self._connection.write(data)
+
+
+def plain_response(
+    status: int, text: str, fields: list[bytes], *, head_only: bool = False
+) -> bytes:
+    """Return a whole text/plain response."""
+    body = text.encode() + b"\n" if text else b""
+    lines = b"".join(fields)
+    kind = b"Content-Type: text/plain; charset=utf-8\r\n" if text else b""
+    length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
+    return b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b%b%b\r\n%b" % (
+        status,
+        _PHRASES[status],
+        http_date(),
+        kind,
+        length,
+        lines,
+        b"" if head_only else body,
+    )
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close with RST instead of FIN, so that the peer sees a failure."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
+
+
+_date = (b"", -1)
+
+
+def http_date() -> bytes:
+    """Return the current time as HTTP writes it, made once a second."""
+    global _date  # noqa: PLW0603 - a cache of one line
+    now = datetime.now(UTC)
+    if now.second != _date[1]:
+        _date = (format_datetime(now, usegmt=True).encode("ascii"), now.second)
+    return _date[0]

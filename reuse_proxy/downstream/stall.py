@@ -1,0 +1,147 @@
+"""Clients that do not take their response, and what the bytes held for them cost.
+
+Bytes that the kernel does not accept wait in the client's transport: the spool.  A
+client is watched while it has any.  Progress is what its kernel has acknowledged,
+not what our socket buffer has swallowed: that may be megabytes at a time.
+"""
+
+import asyncio
+import fcntl
+import struct
+import termios
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from reuse_proxy.downstream.listener import ClientConnection
+    from reuse_proxy.upstream.pool import OriginPool
+
+_TICK_S: Final = 0.05
+# While somebody waits for a connection of the same origin (design D8).
+_CONTENDED_S: Final = 1.0
+# Once the oldest has waited that long, for a client that never took a byte since
+# its spool filled: a queue behind many such clients must still move.
+_NEVER_READ_S: Final = 0.1
+
+
+class StallWatch:
+    """Watches the clients that have a spool, and resets those that stall."""
+
+    def __init__(
+        self,
+        *,
+        per_response: int,
+        total: int,
+        stall_timeout: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._per_response = per_response
+        self._total = total
+        self._stall_timeout = stall_timeout
+        self._loop = loop
+        self._clients: dict[ClientConnection, Stall] = {}
+        self._ticker: asyncio.TimerHandle | None = None
+        self.spooled = 0
+        self.stalls = 0
+
+    def add(self, client: "ClientConnection") -> None:
+        """Start watching: the kernel takes no more for this client."""
+        self._clients[client] = Stall(client, self._loop.time())
+        if self._ticker is None:
+            self._ticker = self._loop.call_later(_TICK_S, self._tick)
+
+    def discard(self, client: "ClientConnection") -> None:
+        """Stop watching: everything has been handed to the kernel, or it is gone."""
+        stall = self._clients.pop(client, None)
+        if stall is not None:
+            self.spooled -= stall.spooled
+
+    def may_hold_more(self, client: "ClientConnection") -> bool:
+        """Tell whether more of a response may be spooled for this client."""
+        stall = self._clients.get(client)
+        if stall is None:
+            return True
+        self.spooled += stall.update_spool()
+        return stall.spooled < self._per_response and self.spooled < self._total
+
+    def close(self) -> None:
+        """Stop ticking."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    def _tick(self) -> None:
+        self._ticker = None
+        now = self._loop.time()
+        stalled: list[tuple[float, Stall]] = []
+        for stall in self._clients.values():
+            self.spooled += stall.update_spool()
+            stall.update_progress(now)
+            if now - stall.since >= _NEVER_READ_S:
+                stalled.append((stall.since, stall))
+        stalled.sort(key=lambda pair: pair[0])
+        evicted: dict[OriginPool, int] = {}
+        for since, stall in stalled:
+            pool = stall.client.held_pool
+            waiting, oldest = pool.waiting(now) if pool is not None else (0, 0.0)
+            if now - since < self._limit(stall, waiting, oldest):
+                continue
+            if pool is not None and waiting:
+                if evicted.get(pool, 0) >= waiting:
+                    continue
+                evicted[pool] = evicted.get(pool, 0) + 1
+            self.stalls += 1
+            stall.client.reset()
+        if self._clients:
+            self._ticker = self._loop.call_later(_TICK_S, self._tick)
+
+    def _limit(self, stall: "Stall", waiting: int, oldest: float) -> float:
+        """Return for how long this client may make no progress, in seconds."""
+        if not waiting:
+            return self._stall_timeout
+        if oldest >= _CONTENDED_S and not stall.took_any:
+            return min(_NEVER_READ_S, self._stall_timeout)
+        return min(_CONTENDED_S, self._stall_timeout)
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def __repr__(self) -> str:
+        return f"<StallWatch {len(self._clients)} clients, {self.spooled} bytes>"
+
+
+class Stall:
+    """One client's spool and progress."""
+
+    __slots__ = ("_acknowledged", "_started", "client", "since", "spooled", "took_any")
+
+    def __init__(self, client: "ClientConnection", now: float) -> None:
+        self.client = client
+        self.since = self._started = now
+        self.spooled = 0
+        self.took_any = False
+        self._acknowledged = client.written - client.buffered - unacknowledged(client)
+
+    def update_spool(self) -> int:
+        """Measure the spool again; return by how much it has grown, in bytes."""
+        before, self.spooled = self.spooled, self.client.buffered
+        return self.spooled - before
+
+    def update_progress(self, now: float) -> None:
+        """Note whether the client has taken bytes since the last look."""
+        acknowledged = self.client.written - self.spooled - unacknowledged(self.client)
+        if acknowledged > self._acknowledged:
+            # The first moments only fill the client's own receive buffer.
+            self.took_any = now - self._started > _NEVER_READ_S
+            self.since = now
+        self._acknowledged = acknowledged
+
+
+def unacknowledged(client: "ClientConnection") -> int:
+    """Return how many bytes in our socket buffer the peer has not acknowledged."""
+    descriptor = client.fileno()
+    if descriptor < 0:
+        return 0
+    try:
+        raw = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0\0\0\0")
+    except OSError:
+        return 0
+    return int(struct.unpack("i", raw)[0])

@@ -1,0 +1,340 @@
+"""One exchange: rewrite the head, lease, send, receive, retry once if that is safe.
+
+The response comes back to the caller as return values: heads, then body bytes.
+Leaving the ``async with`` block, however it is left, settles the lease.
+"""
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from reuse_proxy.errors import ProxyError, UpstreamClosedError
+from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from reuse_proxy.http.headers import RequestFields
+    from reuse_proxy.http.target import ProxyTarget
+    from reuse_proxy.tasks import TaskSet
+    from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
+    from reuse_proxy.upstream.pool import OriginPool
+    from reuse_proxy.upstream.session import UpstreamSession
+
+# Methods that may be repeated (RFC 9110 section 9.2.2).
+_IDEMPOTENT: Final = frozenset(
+    {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"}
+    | {"QUERY"}
+)
+_MAX_HELD_BYTES: Final = 64 * 1024
+# RFC 9110 section 10.1.1: never wait for 100 (Continue) indefinitely; curl: 1 s.
+_CONTINUE_TIMEOUT_S: Final = 1.0
+
+
+class Phase(StrEnum):
+    """How far an exchange has come."""
+
+    QUEUE = "queue"
+    HEAD = "head"
+    BODY = "body"
+
+
+class RequestBody(Protocol):
+    """A client's request body, as it arrives."""
+
+    def take(self) -> bytes | None:
+        """Return the whole body if it is here already, else None."""
+
+    async def read(self) -> bytes:
+        """Return more of the body, or nothing at its end.
+
+        Raises:
+            ProxyError: the client sends no valid body, or none in time.
+        """
+
+
+class ForwardRequest:
+    """What is sent upstream for one client request."""
+
+    __slots__ = (
+        "body",
+        "expect_continue",
+        "fields",
+        "framing",
+        "idempotent",
+        "method",
+        "target",
+        "via",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: "ProxyTarget",
+        fields: "RequestFields",
+        *,
+        via: bytes,
+        framing: Framing,
+        body: RequestBody | None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.via = via
+        self.framing = framing
+        self.body = body
+        self.expect_continue = fields.expect_continue and body is not None
+        self.idempotent = method in _IDEMPOTENT or fields.idempotency_key
+
+    def head(self) -> bytes:
+        """Return the request's head as it goes to the origin."""
+        fields = self.fields
+        lines = fields.lines
+        host_at = fields.host_at
+        return b"%b %b HTTP/1.1\r\n%b%b: %b\r\n%b%bVia: %b\r\n\r\n" % (
+            self.method.encode("ascii"),
+            self.target.path,
+            b"".join(lines[:host_at]),
+            fields.host_name,
+            self.target.host,
+            b"".join(lines[host_at:]),
+            b"Expect: 100-continue\r\n" if self.expect_continue else b"",
+            self.via,
+        )
+
+
+class Exchange:
+    """One request and its response over leased connections: at most two, one by one."""
+
+    __slots__ = (
+        "_connection",
+        "_continue",
+        "_held",
+        "_request",
+        "_retried",
+        "_session",
+        "_started",
+        "_tasks",
+        "_upload",
+        "phase",
+        "reused",
+    )
+
+    def __init__(
+        self, session: "UpstreamSession", request: ForwardRequest, *, tasks: "TaskSet"
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._tasks = tasks
+        self._connection: UpstreamConnection | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._continue: asyncio.Event | None = None
+        self._held: list[bytes] | None = []
+        self._retried = False
+        self._started = session.now
+        self.phase = Phase.QUEUE
+        self.reused = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    # Send...
+
+    async def start(self) -> "ResponseHead":
+        """Send the request and return the first response head, interim or final.
+
+        Raises:
+            ProxyError: no connection, or no response on it.
+        """
+        while True:
+            self.phase = Phase.QUEUE
+            connection = await self._session.lease(
+                self._request.target.origin, unsafe=not self._request.idempotent
+            )
+            self._connection = connection
+            self.reused = connection.requests > 0
+            self.phase = Phase.HEAD
+            self._send(connection)
+            try:
+                head = await self.next_head()
+            except UpstreamClosedError:
+                if not self._may_retry(connection):
+                    raise
+                self._retried = True
+                self._settle()
+            else:
+                if self._retried:
+                    self._session.stats.retries["ok"] += 1
+                return head
+
+    def _send(self, connection: "UpstreamConnection") -> None:
+        request = self._request
+        head = request.head()
+        body = request.body
+        if body is None:
+            connection.send(request.method, head, complete=True)
+            return
+        whole = self._whole_body(body)
+        if whole is not None and not request.expect_continue:
+            pieces = self._framed(whole, last=True)
+            connection.send(request.method, b"".join((head, *pieces)), complete=True)
+            return
+        connection.send(request.method, head, complete=False)
+        if request.expect_continue:
+            self._continue = asyncio.Event()
+        self._upload = self._tasks.run(
+            self._send_body(connection, body), name=f"upload {request.target.origin}"
+        )
+
+    def _whole_body(self, body: RequestBody) -> bytes | None:
+        if self._retried:
+            return b"".join(self._held or ())
+        whole = body.take()
+        if whole is not None:
+            self._hold(whole)
+        return whole
+
+    async def _send_body(
+        self, connection: "UpstreamConnection", body: RequestBody
+    ) -> None:
+        """Copy the client's body upstream while the response is awaited."""
+        try:
+            if self._continue is not None:
+                await self._wait_for_continue(self._continue)
+            while data := await body.read():
+                self._hold(data)
+                await connection.write(self._framed(data, last=False))
+            await connection.write(self._framed(b"", last=True), complete=True)
+        except ProxyError as error:
+            connection.fail(error)
+
+    async def _wait_for_continue(self, arrived: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(_CONTINUE_TIMEOUT_S):
+                await arrived.wait()
+        except TimeoutError:
+            pass
+
+    def _framed(self, data: bytes, *, last: bool) -> list[bytes]:
+        if self._request.framing is not Framing.CHUNKED:
+            return [data] if data else []
+        pieces = chunk([data])
+        return [*pieces, LAST_CHUNK] if last else pieces
+
+    def _hold(self, data: bytes) -> None:
+        """Keep a small body, so that the request can be sent once more."""
+        if self._held is not None and data:
+            self._held.append(data)
+            if sum(map(len, self._held)) > _MAX_HELD_BYTES:
+                self._held = None
+
+    def _may_retry(self, connection: "UpstreamConnection") -> bool:
+        """Apply RFC 9110 section 9.2.2 as design D6 narrows it."""
+        return (
+            not self._retried
+            and self.reused
+            and self._request.idempotent
+            and not connection.received
+            and self._held is not None
+            and connection.request_sent
+        )
+
+    # Receive...
+
+    async def next_head(self) -> "ResponseHead":
+        """Return the next response head.
+
+        Raises:
+            ProxyError: the connection failed first.
+        """
+        connection = self._leased()
+        head = connection.take_head()
+        while head is None:
+            await connection.receive()
+            head = connection.take_head()
+        if head.interim:
+            if self._continue is not None and head.status == 100:
+                self._continue.set()
+        else:
+            self.phase = Phase.BODY
+            self._judge_upload(head)
+        return head
+
+    def _judge_upload(self, head: "ResponseHead") -> None:
+        """Stop an upload that the origin does not want (RFC 9112 section 9.6)."""
+        upload = self._upload
+        if upload is None or upload.done():
+            return
+        waiting = self._continue is not None and not self._continue.is_set()
+        if head.status >= 400 or head.fields.close or waiting:
+            upload.cancel()
+
+    def take_body(self) -> list[bytes]:
+        """Return the body bytes that are here."""
+        return self._leased().take_body()
+
+    async def read_body(self) -> list[bytes]:
+        """Wait for more of the body and return it; nothing at its end.
+
+        Raises:
+            ProxyError: the body ended too early.
+        """
+        connection = self._leased()
+        await connection.receive()
+        return connection.take_body()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the response has been received and taken to its end."""
+        return self._connection is not None and self._connection.exhausted
+
+    @property
+    def request_complete(self) -> bool:
+        """Whether the client's whole request has been read."""
+        return self._upload is None or (
+            self._upload.done() and not self._upload.cancelled()
+        )
+
+    @property
+    def pool(self) -> "OriginPool | None":
+        """The pool of which this exchange holds a connection."""
+        return None if self._connection is None else self._connection.pool
+
+    def _leased(self) -> "UpstreamConnection":
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("the exchange has no connection")
+        return connection
+
+    # Settle...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        if self._retried and self.phase is not Phase.BODY:
+            self._session.stats.retries["failed"] += 1
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._upload is not None and not self._upload.done():
+            self._upload.cancel()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._session.settle(connection)
+
+    def count(self, status: int) -> None:
+        """Count this exchange under the status that the client was sent."""
+        session = self._session
+        stats = session.pool.origins.get(self._request.target.origin)
+        counters = (
+            stats.stats if stats else session.stats.admit(self._request.target.origin)
+        )
+        counters.requests[status // 100, self.reused] += 1
+        via = "reused" if self.reused else "new"
+        session.stats.request_seconds[via].observe(session.now - self._started)
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self._request.method} {self._request.target.origin} {self.phase}>"

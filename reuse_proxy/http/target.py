@@ -1,0 +1,144 @@
+"""Request targets: the four forms of RFC 9112 section 3.2, and what an origin is.
+
+Paths and queries are never decoded, normalised or quoted (RFC 9110 section 7.7);
+only the authority is understood, once per spelling.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from reuse_proxy.errors import RequestError
+
+
+class Origin(NamedTuple):
+    """The core of a pool's key: host is lower-case, without a trailing dot."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class ProxyTarget(NamedTuple):
+    """An absolute-form target: where to go, and what to say there.
+
+    ``host`` is the authority as the client spelled it, ``path`` the origin-form
+    target, byte for byte.
+    """
+
+    origin: Origin
+    host: bytes
+    path: bytes
+
+
+_DEFAULT_PORTS: Final = {b"http": 80, b"ws": 80}
+# RFC 3986 section 3.2.2 without percent-encoding: a DNS name, an IPv4 address in
+# any spelling, or a bracketed IPv6 address.  Underscores occur in container names.
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]")
+_AUTHORITY: Final = re.compile(rb"(?P<host>" + _HOST.pattern + rb")(?::(?P<port>\d*))?")
+_MAX_KNOWN: Final = 4096
+_known: dict[tuple[bytes, bytes], Origin] = {}
+
+
+def parse_absolute(target: bytes, *, method: str) -> ProxyTarget:
+    """Split an absolute-form target.
+
+    Raises:
+        RequestError: 400 for a malformed target, 501 for a scheme that is not ours.
+    """
+    scheme, separator, rest = target.partition(b"://")
+    if not separator:
+        raise RequestError(
+            "The request target is not an absolute URL such as http://host/path."
+        )
+    end = _authority_end(rest)
+    authority, path = rest[:end], rest[end:]
+    origin = _known.get((scheme, authority))
+    if origin is None:
+        origin = _remember(scheme, authority)
+    if not path:
+        path = b"*" if method == "OPTIONS" else b"/"
+    elif path[0] != 0x2F:
+        path = b"/" + path
+    if b"#" in path:
+        raise RequestError("A request target has no #fragment (RFC 9110 section 4.1).")
+    return ProxyTarget(origin, authority, path)
+
+
+def parse_authority(target: bytes) -> tuple[str, int]:
+    """Return host and port of a CONNECT target (RFC 9110 section 9.3.6).
+
+    Raises:
+        RequestError: the target is not host:port with a port from 1 to 65535.
+    """
+    match = _AUTHORITY.fullmatch(target)
+    if match is None or not match["port"]:
+        raise RequestError("A CONNECT target is host:port, and both are needed.")
+    return _host_name(match["host"]), _port(match["port"])
+
+
+def valid_host_field(value: bytes) -> bool:
+    """Tell whether a Host field's value has the form of RFC 9110 section 7.2."""
+    return not value or _AUTHORITY.fullmatch(value) is not None
+
+
+def _authority_end(rest: bytes) -> int:
+    slash = rest.find(b"/")
+    end = len(rest) if slash < 0 else slash
+    for delimiter in (b"?", b"#"):
+        found = rest.find(delimiter, 0, end)
+        if found >= 0:
+            end = found
+    return end
+
+
+def _remember(scheme: bytes, authority: bytes) -> Origin:
+    origin = _origin(scheme.lower(), authority)
+    if len(_known) >= _MAX_KNOWN:
+        _known.clear()
+    _known[scheme, authority] = origin
+    return origin
+
+
+def _origin(scheme: bytes, authority: bytes) -> Origin:
+    if scheme == b"https":
+        raise RequestError(
+            "This proxy does not open TLS to an origin itself: "
+            "send https:// targets through CONNECT.",
+            status=501,
+        )
+    default_port = _DEFAULT_PORTS.get(scheme)
+    if default_port is None:
+        raise RequestError(
+            "Only http:// targets are forwarded; "
+            f"the scheme {scheme.decode('latin-1')!a} is not.",
+            status=501,
+        )
+    if b"@" in authority:
+        raise RequestError(
+            "A user name in an http:// target is an error (RFC 9110 section 4.2.4); "
+            "send an Authorization field instead."
+        )
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise RequestError("The request target's host or port is malformed.")
+    port = _port(match["port"]) if match["port"] else default_port
+    return Origin("http", _host_name(match["host"]), port)
+
+
+def _host_name(host: bytes) -> str:
+    name = host.decode("ascii").lower().strip("[]")
+    name = name.removesuffix(".")
+    if not name:
+        raise RequestError("The request target has no host.")
+    return name
+
+
+def _port(digits: bytes) -> int:
+    port = int(digits) if len(digits) <= 5 else 0
+    if not 1 <= port <= 65535:
+        raise RequestError("The request target's port is not from 1 to 65535.")
+    return port

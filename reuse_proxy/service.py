@@ -1,0 +1,229 @@
+"""The parts put together, and their life: start, ready, drain, stop."""
+
+import asyncio
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+from aiohttp.resolver import ThreadedResolver
+
+from reuse_proxy.admin.app import Admin
+from reuse_proxy.config.address import Address
+from reuse_proxy.downstream.access import AccessList
+from reuse_proxy.downstream.listener import ProxyServer, Timeouts
+from reuse_proxy.downstream.proxy import ProxyHandler
+from reuse_proxy.downstream.stall import StallWatch
+from reuse_proxy.errors import SettingsError
+from reuse_proxy.tasks import TaskSet
+from reuse_proxy.upstream.policy import DestinationPolicy
+from reuse_proxy.upstream.pool import Limits
+from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from aiohttp.abc import AbstractResolver
+
+    from reuse_proxy.config.settings import Loaded, Settings
+
+_POLL_CLIENTS_S = 0.05
+
+
+class Service:
+    """A running proxy with its admin listener; an async context manager."""
+
+    def __init__(
+        self, loaded: "Loaded", *, resolver: "AbstractResolver | None" = None
+    ) -> None:
+        settings = loaded.settings
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._tasks = TaskSet()
+        self._resolver = resolver or ThreadedResolver(loop)
+        self.session = UpstreamSession(
+            session_options(settings),
+            resolver=self._resolver,
+            policy=DestinationPolicy(
+                deny=settings.deny_destinations,
+                deny_private=settings.deny_private,
+                deny_ports=frozenset(settings.deny_ports),
+                own_ports=self._own_ports,
+            ),
+        )
+        self.stall_watch = StallWatch(
+            per_response=settings.spool_per_response,
+            total=settings.spool_total,
+            stall_timeout=settings.client_stall_timeout,
+            loop=loop,
+        )
+        self.server = ProxyServer(
+            ProxyHandler(
+                self.session,
+                tasks=self._tasks,
+                max_request_body=settings.max_request_body,
+            ),
+            access=AccessList(settings.allow_clients),
+            stall_watch=self.stall_watch,
+            timeouts=Timeouts(
+                head=settings.client_head_timeout,
+                body=settings.client_body_timeout,
+                half_closed=settings.drain_timeout,
+            ),
+            idle_timeout=settings.client_idle_timeout,
+            max_clients=settings.max_clients,
+        )
+        self._admin = Admin(
+            self.session,
+            self.stall_watch,
+            loaded,
+            access=AccessList(settings.allow_admin),
+            ready=lambda: not self.server.draining,
+        )
+        self._proxy_runner = web.ServerRunner(self.server)
+        self._admin_runner = web.AppRunner(
+            self._admin.app(), access_log=None, keepalive_timeout=15.0
+        )
+        self.listening: list[Address] = []
+        self.admin_address: Address | None = None
+
+    # Start...
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def start(self) -> None:
+        """Listen on every address.
+
+        Raises:
+            SettingsError: an address cannot be listened on.
+        """
+        await self._admin_runner.setup()
+        await self._proxy_runner.setup()
+        self.admin_address = await _listen(
+            self._admin_runner, self._settings.admin, setting="admin"
+        )
+        for address in self._settings.listen:
+            self.listening.append(
+                await _listen(self._proxy_runner, address, setting="listen")
+            )
+
+    @property
+    def url(self) -> str:
+        """The first listener as a proxy URL."""
+        return f"http://{self.listening[0]}"
+
+    @property
+    def admin_url(self) -> str:
+        """The admin listener's URL."""
+        return f"http://{self.admin_address}"
+
+    # Stop...
+
+    async def drain(self) -> bool:
+        """Accept nothing more and let exchanges finish, for ``shutdown_timeout``.
+
+        Returns:
+            Whether all of them did.
+        """
+        for site in list(self._proxy_runner.sites):
+            await site.stop()
+        self.server.start_draining()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.shutdown_timeout):
+                while self.server.connections:
+                    await asyncio.sleep(_POLL_CLIENTS_S)
+        return not self.server.connections
+
+    async def stop(self) -> None:
+        """Close everything at once."""
+        await self.server.shutdown(0)
+        self.server.close()
+        await self._tasks.aclose()
+        await self.session.aclose()
+        await self._resolver.close()
+        await self._proxy_runner.cleanup()
+        await self._admin_runner.cleanup()
+        for address in self._settings.listen:
+            if address.path is not None:
+                Path(address.path).unlink(missing_ok=True)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        await self.stop()
+
+    def _own_ports(self) -> frozenset[int]:
+        addresses = [*self.listening]
+        if self.admin_address is not None:
+            addresses.append(self.admin_address)
+        return frozenset(address.port for address in addresses if address.path is None)
+
+    def __repr__(self) -> str:
+        return f"<Service {[*map(str, self.listening)]} {self.session!r}>"
+
+
+def session_options(settings: "Settings") -> SessionOptions:
+    """Pick what the session needs out of the settings."""
+    return SessionOptions(
+        limits=Limits(
+            max_sockets=settings.max_sockets,
+            max_per_origin=settings.max_per_origin,
+            max_queue=settings.max_queue,
+            queue_timeout=settings.queue_timeout,
+            idle_timeout=settings.idle_timeout,
+            max_lifetime=settings.max_lifetime,
+            dial_patience=settings.dial_patience,
+        ),
+        unsafe_reuse_max_idle=settings.unsafe_reuse_max_idle,
+        drain_max_bytes=settings.drain_max_bytes,
+        drain_timeout=settings.drain_timeout,
+        connect_timeout=settings.connect_timeout,
+        response_timeout=settings.response_timeout,
+        dns_ttl=settings.dns_ttl,
+        max_origins=settings.metrics_max_origins,
+    )
+
+
+async def _listen(
+    runner: "web.BaseRunner", address: Address, *, setting: str
+) -> Address:
+    """Listen, and return the address with the port that was really bound."""
+    site: web.BaseSite
+    if address.path is not None:
+        site = web.UnixSite(runner, address.path)
+    else:
+        site = web.TCPSite(runner, address.host, address.port)
+    before = len(runner.addresses)
+    try:
+        await site.start()
+    except OSError as exc:
+        raise SettingsError(_cannot_listen(address, setting, exc)) from exc
+    if address.path is not None:
+        # Only the same user, as for a loopback port nobody else could be told apart.
+        Path(address.path).chmod(0o600)
+        return address
+    return Address(address.host, runner.addresses[before][1])
+
+
+def _cannot_listen(address: Address, setting: str, exc: OSError) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        return (
+            f"{setting} = {address} is in use by another process; "
+            f"stop it, or choose another address with --{setting}."
+        )
+    cause = os.strerror(exc.errno) if exc.errno else str(exc)
+    return (
+        f"{setting} = {address} cannot be listened on ({cause}); "
+        f"choose another address with --{setting}."
+    )

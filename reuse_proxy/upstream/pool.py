@@ -1,0 +1,547 @@
+"""Pure pool decisions: who gets which connection, what to dial, what to close.
+
+Nothing here awaits, reads a clock or touches a socket.  Every method that changes
+the books is synchronous and returns the actions that follow from it; the session
+carries them out.  A method is given the time, in seconds of the loop's clock.
+
+One :class:`Pool` holds all origins, because the cap on sockets is global.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from reuse_proxy.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reuse_proxy.http.target import Origin
+    from reuse_proxy.upstream.stats import OriginStats
+
+_LEARNED_SHARE: Final = 0.8
+# Between failed dials while other connections of the origin may still serve.
+_DIAL_BACKOFF_S: Final = 1.0
+# A pool that was opened at once is renewed over this share of the lifetime.
+_RENEWAL_SHARE: Final = 0.1
+
+
+class State(StrEnum):
+    """Where a connection is in its life."""
+
+    ACTIVE = "active"
+    IDLE = "idle"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class CloseReason(StrEnum):
+    """Why a connection was discarded; a label, so the list stays short."""
+
+    SERVER_CLOSE = "server_close"
+    EXPIRED_IDLE = "expired_idle"
+    EXPIRED_AGE = "expired_age"
+    STALE = "stale"
+    UNSOLICITED = "unsolicited"
+    EVICTED = "evicted"
+    ABORTED = "aborted"
+    DRAIN_REFUSED = "drain_refused"
+    TRUNCATED = "truncated"
+    PROTOCOL_ERROR = "protocol_error"
+    TIMEOUT = "timeout"
+    DNS_CHANGE = "dns_change"
+    SHUTDOWN = "shutdown"
+
+
+class Miss(StrEnum):
+    """Why a request could not be given an idle connection."""
+
+    FIRST = "first"
+    BUSY = "busy"
+    UNSAFE_METHOD = "unsafe_method"
+    QUEUED = "queued"
+
+
+class Poolable(Protocol):
+    """What the pool needs to know of a connection.
+
+    ``capacity`` is how many leases it can carry at once (1 for HTTP/1.1), times are
+    of the loop's clock, ``idle_limit`` is what the origin itself announced.
+    """
+
+    capacity: int
+    leases: int
+    state: State
+    idle_since: float
+    idle_limit: float
+    expires_at: float
+    retire: CloseReason | None
+    pool: "OriginPool"
+
+
+class Waiter:
+    """A request's place in the queue of an origin.
+
+    ``max_idle`` is how long a connection may have been idle to serve it, in seconds;
+    ``wake`` is called once it holds a connection or an error.
+    """
+
+    __slots__ = ("connection", "error", "max_idle", "miss", "pool", "since", "wake")
+
+    def __init__(
+        self,
+        pool: "OriginPool",
+        *,
+        since: float,
+        max_idle: float,
+        wake: "Callable[[], None]",
+    ) -> None:
+        self.pool = pool
+        self.wake = wake
+        self.since = since
+        self.max_idle = max_idle
+        self.miss: str = Miss.QUEUED
+        self.connection: Poolable | None = None
+        self.error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Discard this connection; it has left the books as an open one already."""
+
+    connection: Poolable
+    reason: CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a connection to this origin; it is in the books already."""
+
+    pool: "OriginPool"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Wake this waiter: it holds a connection now, or an error."""
+
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Call :meth:`Pool.assign` again at this time: a dial is being patient."""
+
+    pool: "OriginPool"
+    at: float
+
+
+Action = Close | Dial | Grant | Recheck
+
+
+class OriginPool:
+    """The books of one origin."""
+
+    __slots__ = (
+        "active",
+        "closing",
+        "connect_seconds",
+        "dial_at",
+        "dialing",
+        "draining",
+        "idle",
+        "last_close",
+        "learned_at",
+        "learned_idle_limit",
+        "origin",
+        "recheck_at",
+        "renewed_at",
+        "stats",
+        "used_at",
+        "waiters",
+    )
+
+    def __init__(self, origin: "Origin", stats: "OriginStats") -> None:
+        self.origin = origin
+        self.stats = stats
+        self.idle: list[Poolable] = []
+        self.active: set[Poolable] = set()
+        self.draining: set[Poolable] = set()
+        self.waiters: deque[Waiter] = deque()
+        self.dialing = 0
+        self.closing = 0
+        self.connect_seconds: float | None = None
+        self.dial_at = 0.0
+        self.recheck_at = 0.0
+        self.renewed_at = 0.0
+        self.used_at = 0.0
+        self.learned_idle_limit = float("inf")
+        self.learned_at = 0.0
+        self.last_close: CloseReason | None = None
+
+    @property
+    def open(self) -> int:
+        """Established connections in the books."""
+        return len(self.idle) + len(self.active) + len(self.draining)
+
+    @property
+    def sockets(self) -> int:
+        """All sockets: established, being dialled, and being closed."""
+        return self.open + self.dialing + self.closing
+
+    def waiting(self, now: float) -> tuple[int, float]:
+        """Return how many requests wait and for how long the oldest has, in seconds."""
+        waiters = self.waiters
+        return (len(waiters), now - waiters[0].since) if waiters else (0, 0.0)
+
+    def __repr__(self) -> str:
+        return (
+            f"<OriginPool {self.origin} active={len(self.active)} "
+            f"idle={len(self.idle)} draining={len(self.draining)} "
+            f"dialing={self.dialing} closing={self.closing} "
+            f"waiting={len(self.waiters)}>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that govern the pool; times in seconds.
+
+    ``dial_patience`` is None for half of the measured connect time.
+    """
+
+    max_sockets: int = 512
+    max_per_origin: int = 32
+    max_queue: int = 1024
+    queue_timeout: float = 10.0
+    idle_timeout: float = 30.0
+    max_lifetime: float = 600.0
+    dial_patience: float | None = None
+
+
+class Pool:
+    """The books of all origins under one cap."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.origins: dict[Origin, OriginPool] = {}
+        self.sockets = 0
+        # Least recently used first; eviction takes from the front.
+        self._idle: OrderedDict[Poolable, None] = OrderedDict()
+        # Pools whose waiters need a socket that the global cap denies.
+        self._starved: dict[OriginPool, None] = {}
+
+    # Acquire...
+
+    def take(self, pool: OriginPool, now: float, max_idle: float) -> Poolable | None:
+        """Lease the newest idle connection, unless others wait or it is too old."""
+        if pool.waiters or not pool.idle:
+            return None
+        connection = pool.idle[-1]
+        limit = min(self._idle_limit(pool, connection), max_idle)
+        if now - connection.idle_since >= limit:
+            return None
+        self._activate(connection)
+        return connection
+
+    def miss(self, pool: OriginPool) -> str:
+        """Tell why :meth:`take` has nothing to give; read before queueing."""
+        if pool.idle:
+            return Miss.UNSAFE_METHOD
+        if pool.active or pool.draining or pool.dialing:
+            return Miss.BUSY
+        return pool.last_close or Miss.FIRST
+
+    def enqueue(self, waiter: Waiter, *, first: bool = False) -> None:
+        """Add a waiter, at the front where it has been served and failed.
+
+        Raises:
+            UnavailableError: the origin's queue is full.
+        """
+        pool = waiter.pool
+        if first:
+            pool.waiters.appendleft(waiter)
+            return
+        if len(pool.waiters) >= self._limits.max_queue:
+            raise UnavailableError(
+                f"{len(pool.waiters)} requests already wait for a connection to "
+                f"{pool.origin} (max_queue)."
+            )
+        pool.waiters.append(waiter)
+
+    def leave(self, waiter: Waiter, now: float) -> list[Action]:
+        """Take back a waiter whose request is gone; what it was given goes on."""
+        if waiter.connection is not None:
+            connection, waiter.connection = waiter.connection, None
+            return self.release(connection, now)
+        if waiter in waiter.pool.waiters:
+            waiter.pool.waiters.remove(waiter)
+        return []
+
+    # Dial...
+
+    def assign(self, pool: OriginPool, now: float) -> list[Action]:
+        """Decide for every waiter without a connection: serve, dial, or wait on.
+
+        1. An idle connection that is fresh enough serves the oldest waiter.
+        2. A waiter that has no dial of its own gets one, after the dial patience
+           where a connection is about to be free, within both caps.
+        3. At the global cap the least recently used idle connection makes room;
+           where there is none, the pool starves until a socket is given back.
+        """
+        actions: list[Action] = []
+        self._serve_idle(pool, now, actions)
+        while len(pool.waiters) > pool.dialing:
+            waiter = pool.waiters[pool.dialing]
+            at = self._dial_time(pool, waiter)
+            if at > now:
+                if pool.recheck_at <= now or at < pool.recheck_at:
+                    pool.recheck_at = at
+                    actions.append(Recheck(pool, at))
+                break
+            if not self._make_room(pool, actions):
+                break
+            pool.dialing += 1
+            self.sockets += 1
+            actions.append(Dial(pool))
+        if not pool.waiters:
+            self._starved.pop(pool, None)
+        return actions
+
+    def dialed(self, connection: Poolable, now: float) -> list[Action]:
+        """Enter a connection that a dial has opened; the oldest waiter gets it."""
+        pool = connection.pool
+        pool.dialing -= 1
+        pool.stats.opened += 1
+        connection.state = State.IDLE
+        return self._settle_idle(connection, now)
+
+    def dial_failed(
+        self, pool: OriginPool, error: Exception, now: float
+    ) -> list[Action]:
+        """Take a failed dial out of the books.
+
+        The oldest waiter gets the error, unless connections of the origin are open
+        that may serve it; then the next dial waits.
+        """
+        pool.dialing -= 1
+        self.sockets -= 1
+        actions: list[Action] = []
+        if pool.open:
+            pool.dial_at = now + _DIAL_BACKOFF_S
+        elif pool.waiters:
+            waiter = pool.waiters.popleft()
+            waiter.error = error
+            actions.append(Grant(waiter))
+        return actions + self._after_socket(pool, now)
+
+    # Release...
+
+    def release(self, connection: Poolable, now: float) -> list[Action]:
+        """Take back a lease whose response is complete."""
+        pool = connection.pool
+        connection.leases -= 1
+        pool.active.discard(connection)
+        pool.draining.discard(connection)
+        reason = connection.retire or self._expired(connection, now)
+        if reason is None and connection.idle_limit <= 0:
+            reason = CloseReason.SERVER_CLOSE
+        if reason is not None:
+            return self.discard(connection, reason)
+        return self._settle_idle(connection, now)
+
+    def drain(self, connection: Poolable) -> None:
+        """Note that a lease's client is gone and its response is being drained."""
+        connection.pool.active.discard(connection)
+        connection.pool.draining.add(connection)
+        connection.state = State.DRAINING
+
+    def discard(self, connection: Poolable, reason: CloseReason) -> list[Action]:
+        """Take a connection out of the open ones; its socket counts until gone."""
+        if connection.state is State.CLOSED:
+            return []
+        pool = connection.pool
+        if connection.state is State.IDLE:
+            pool.idle.remove(connection)
+            self._idle.pop(connection, None)
+        pool.active.discard(connection)
+        pool.draining.discard(connection)
+        connection.state = State.CLOSED
+        pool.closing += 1
+        pool.last_close = reason
+        pool.stats.closed[reason] += 1
+        return [Close(connection, reason)]
+
+    def gone(self, connection: Poolable, now: float) -> list[Action]:
+        """Free the place of a socket that the operating system has closed."""
+        pool = connection.pool
+        pool.closing -= 1
+        self.sockets -= 1
+        return self._after_socket(pool, now)
+
+    # Time...
+
+    def sweep(self, now: float) -> list[Action]:
+        """Once a second: expire idle connections and waiters, forget unused origins."""
+        actions: list[Action] = []
+        for connection in list(self._idle):
+            reason = self._expired(connection, now)
+            if reason is not None:
+                actions += self.discard(connection, reason)
+        for pool in list(self.origins.values()):
+            actions += self._expire_waiters(pool, now)
+            if pool.waiters:
+                actions += self.assign(pool, now)
+            if pool.sockets or pool.waiters:
+                pool.used_at = now
+            elif now - pool.used_at > self._limits.max_lifetime:
+                del self.origins[pool.origin]
+            if now - pool.learned_at > self._limits.max_lifetime:
+                pool.learned_idle_limit = float("inf")
+        return actions
+
+    def learn_idle_close(self, connection: Poolable, now: float) -> None:
+        """Note that the origin closed a connection that was idle (design D10)."""
+        pool = connection.pool
+        idle = now - connection.idle_since
+        pool.learned_idle_limit = min(pool.learned_idle_limit, _LEARNED_SHARE * idle)
+        pool.learned_at = now
+
+    def learn_connect(self, pool: OriginPool, seconds: float) -> None:
+        """Note how long a TCP connect took; the mean leans to the newest."""
+        mean = pool.connect_seconds
+        pool.connect_seconds = seconds if mean is None else mean + (seconds - mean) / 4
+
+    # Rules...
+
+    def _idle_limit(self, pool: OriginPool, connection: Poolable) -> float:
+        return min(
+            self._limits.idle_timeout, pool.learned_idle_limit, connection.idle_limit
+        )
+
+    def _expired(self, connection: Poolable, now: float) -> CloseReason | None:
+        """Tell whether a connection that carries no lease is to be closed by time."""
+        pool = connection.pool
+        if now >= connection.expires_at:
+            spacing = self._limits.max_lifetime * _RENEWAL_SHARE / max(pool.open, 1)
+            if now - pool.renewed_at >= spacing:
+                pool.renewed_at = now
+                return CloseReason.EXPIRED_AGE
+        if (
+            connection.state is State.IDLE
+            and now - connection.idle_since >= self._idle_limit(pool, connection)
+        ):
+            return CloseReason.EXPIRED_IDLE
+        return None
+
+    def _patience(self, pool: OriginPool) -> float:
+        patience = self._limits.dial_patience
+        if patience is not None:
+            return patience
+        return min(max((pool.connect_seconds or 0.0) / 2, 0.002), 0.05)
+
+    def _dial_time(self, pool: OriginPool, waiter: Waiter) -> float:
+        if pool.active or pool.draining:
+            return max(waiter.since + self._patience(pool), pool.dial_at)
+        return pool.dial_at if pool.open else 0.0
+
+    def _make_room(self, pool: OriginPool, actions: list[Action]) -> bool:
+        """Find a place for one more socket of this origin under both caps."""
+        if pool.sockets >= self._limits.max_per_origin:
+            # Only idle connections that no waiter may use are left to give way.
+            if pool.idle and not pool.closing:
+                actions += self.discard(pool.idle[0], CloseReason.EVICTED)
+            return False
+        if self.sockets < self._limits.max_sockets:
+            return True
+        self._starved[pool] = None
+        if self._idle and not self._closing_for_starved():
+            victim = next(iter(self._idle))
+            actions += self.discard(victim, CloseReason.EVICTED)
+        return False
+
+    def _closing_for_starved(self) -> bool:
+        """Tell whether enough sockets are on their way out for those who starve."""
+        closing = sum(pool.closing for pool in self.origins.values())
+        return closing >= sum(len(pool.waiters) for pool in self._starved)
+
+    # Books...
+
+    def _activate(self, connection: Poolable) -> None:
+        pool = connection.pool
+        pool.idle.remove(connection)
+        del self._idle[connection]
+        connection.leases += 1
+        if connection.leases >= connection.capacity:
+            pool.active.add(connection)
+            connection.state = State.ACTIVE
+
+    def _settle_idle(self, connection: Poolable, now: float) -> list[Action]:
+        """Give a free connection to the oldest waiter, a starved origin, or the idle."""
+        pool = connection.pool
+        connection.idle_since = now
+        connection.state = State.IDLE
+        pool.idle.append(connection)
+        self._idle[connection] = None
+        if not pool.waiters and not self._starved:
+            return []
+        if self._starved and self._owed(pool):
+            return self.discard(connection, CloseReason.EVICTED)
+        return self.assign(pool, now)
+
+    def _owed(self, pool: OriginPool) -> bool:
+        """Tell whether another origin has the better claim to a socket of this one.
+
+        It has if its oldest waiter came first, or nobody waits here, and it has
+        fewer sockets; so no origin starves, and equal shares are left alone.
+        """
+        for other in self._starved:
+            if other is pool or not other.waiters:
+                continue
+            if not pool.waiters:
+                return True
+            older = other.waiters[0].since < pool.waiters[0].since
+            if older and other.sockets < pool.sockets:
+                return True
+        return False
+
+    def _serve_idle(self, pool: OriginPool, now: float, actions: list[Action]) -> None:
+        while pool.waiters and pool.idle:
+            waiter, connection = pool.waiters[0], pool.idle[-1]
+            limit = min(self._idle_limit(pool, connection), waiter.max_idle)
+            if now - connection.idle_since >= limit and connection.idle_since < now:
+                break
+            pool.waiters.popleft()
+            self._activate(connection)
+            waiter.connection = connection
+            actions.append(Grant(waiter))
+
+    def _expire_waiters(self, pool: OriginPool, now: float) -> list[Action]:
+        actions: list[Action] = []
+        limit = self._limits.queue_timeout
+        while pool.waiters and now - pool.waiters[0].since >= limit:
+            waiter = pool.waiters.popleft()
+            pool.stats.queue_timeouts += 1
+            waiter.error = UnavailableError(
+                f"No connection to {pool.origin} became free within {limit:g} s "
+                f"(queue_timeout); {pool.open} are open "
+                f"(max_per_origin, max_sockets)."
+            )
+            actions.append(Grant(waiter))
+        return actions
+
+    def _after_socket(self, pool: OriginPool, now: float) -> list[Action]:
+        """Let those who starved, then the socket's own origin, use its place."""
+        actions: list[Action] = []
+        for starved in sorted(self._starved, key=_oldest):
+            if self.sockets >= self._limits.max_sockets:
+                break
+            actions += self.assign(starved, now)
+        return actions + self.assign(pool, now)
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.sockets} sockets, {list(self.origins.values())}>"
+
+
+def _oldest(pool: OriginPool) -> float:
+    return pool.waiters[0].since if pool.waiters else float("inf")

@@ -1,0 +1,408 @@
+"""The pooled upstream session: leases connections and settles what becomes of them.
+
+The pool decides, purely; this module carries its decisions out.  The promise is
+:meth:`UpstreamSession.settle`: whatever happened in an exchange, its connection is
+released, or discarded for a counted reason, exactly once.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, assert_never, cast
+
+from reuse_proxy.errors import (
+    ProxyError,
+    UnavailableError,
+    UpstreamClosedError,
+    UpstreamTimeoutError,
+)
+from reuse_proxy.tasks import TaskSet
+from reuse_proxy.upstream.connection import UpstreamConnection
+from reuse_proxy.upstream.dialer import Dialer
+from reuse_proxy.upstream.dns import NameCache, is_address
+from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
+from reuse_proxy.upstream.pool import (
+    Action,
+    Close,
+    CloseReason,
+    Dial,
+    Grant,
+    Limits,
+    OriginPool,
+    Pool,
+    Poolable,
+    Recheck,
+    State,
+    Waiter,
+)
+from reuse_proxy.upstream.stats import SessionStats
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
+
+    from reuse_proxy.http.target import Origin
+    from reuse_proxy.upstream.dns import Addresses
+    from reuse_proxy.upstream.policy import DestinationPolicy
+
+_SWEEP_S: Final = 1.0
+_LIFETIME_JITTER: Final = 0.1
+# Closing takes one turn of the loop; this only bounds a stuck one.
+_CLOSE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What the session needs besides the pool's limits; times in seconds."""
+
+    limits: Limits
+    unsafe_reuse_max_idle: float = 4.0
+    drain_max_bytes: int = 16 * 1024 * 1024
+    drain_timeout: float = 2.0
+    connect_timeout: float = 5.0
+    response_timeout: float = 300.0
+    dns_ttl: float = 15.0
+    max_origins: int = 50
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class UpstreamSession:
+    """Connections to all origins, leased for one exchange each."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        *,
+        resolver: "AbstractResolver",
+        policy: "DestinationPolicy",
+        jitter: random.Random | None = None,
+    ) -> None:
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._tasks = TaskSet()
+        self.stats = SessionStats(max_origins=options.max_origins)
+        self.pool = Pool(options.limits)
+        self._names = NameCache(
+            resolver,
+            ttl=options.dns_ttl,
+            timeout=options.connect_timeout,
+            tasks=self._tasks,
+            stats=self.stats,
+        )
+        self._dialer = Dialer(
+            self._names,
+            policy,
+            connect_timeout=options.connect_timeout,
+            stats=self.stats,
+        )
+        self._jitter = jitter or random.Random()  # noqa: S311 - spreads load only
+        self._closed = False
+        self._all_gone: asyncio.Future[None] | None = None
+        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    # Lease...
+
+    async def lease(self, origin: "Origin", *, unsafe: bool) -> UpstreamConnection:
+        """Lease a connection that is ready for a request.
+
+        The caller sends without awaiting in between, and settles.
+
+        Args:
+            origin: where the request goes.
+            unsafe: its method must not be repeated, so only a connection that was
+                idle for less than ``unsafe_reuse_max_idle`` will do.
+
+        Raises:
+            UnavailableError: the queue is full, or ``queue_timeout`` has passed.
+            ProxyError: dialling failed.
+        """
+        pool = self.pool.origins.get(origin) or self._admit(origin)
+        max_idle = self._options.unsafe_reuse_max_idle if unsafe else float("inf")
+        waiter: Waiter | None = None
+        while True:
+            now = self._loop.time()
+            taken = self.pool.take(pool, now, max_idle)
+            if taken is None:
+                waiter = await self._queue(pool, max_idle, waiter)
+                taken = waiter.connection
+            connection = cast("UpstreamConnection", taken)
+            if connection.ready():
+                if connection.requests:
+                    pool.stats.reused += 1
+                connection.moved_at = now
+                return connection
+            connection.leases -= 1
+            self._discard(connection, CloseReason.STALE)
+            if not connection.requests:
+                raise UpstreamClosedError(f"{origin} accepts and closes at once.")
+
+    async def _queue(
+        self, pool: OriginPool, max_idle: float, served: Waiter | None
+    ) -> Waiter:
+        """Wait for a connection; ``served`` is a turn that gave a stale one."""
+        if self._closed:
+            raise UnavailableError("The proxy is stopping.")
+        woken = self._loop.create_future()
+        now = self._loop.time()
+        waiter = Waiter(
+            pool,
+            since=served.since if served else now,
+            max_idle=max_idle,
+            wake=lambda: _wake(woken),
+        )
+        miss = self.pool.miss(pool)
+        self.pool.enqueue(waiter, first=served is not None)
+        try:
+            self._carry_out(self.pool.assign(pool, now))
+            await woken
+        except BaseException:
+            # Cancelled: the turn, or the connection already given, goes on.
+            self._carry_out(self.pool.leave(waiter, self._loop.time()))
+            raise
+        self.stats.queue_wait_seconds.observe(self._loop.time() - waiter.since)
+        if waiter.error is not None:
+            raise waiter.error
+        connection = cast("UpstreamConnection", waiter.connection)
+        if not connection.requests:
+            self.stats.misses[miss] += 1
+            connection.miss = connection.miss or miss
+        return waiter
+
+    # Settle...
+
+    def settle(self, connection: UpstreamConnection) -> None:
+        """End a lease: released if the response is complete, else drained or discarded.
+
+        Every exchange ends here, once, whether it was served, failed or cancelled.
+        A drain goes on in the background and ends the same way.
+        """
+        if connection.state is not State.ACTIVE:
+            connection.leases -= 1
+        elif connection.reusable:
+            self._carry_out(self.pool.release(connection, self._loop.time()))
+        elif (
+            connection.complete
+            or connection.error is not None
+            or not connection.request_sent
+        ):
+            connection.leases -= 1
+            self._discard(connection, connection.reason_to_close)
+        elif is_too_big(connection, self._options.drain_max_bytes):
+            connection.leases -= 1
+            self.stats.drains[DrainResult.TOO_BIG] += 1
+            self._discard(connection, CloseReason.DRAIN_REFUSED)
+        else:
+            self.pool.drain(connection)
+            self._tasks.start(
+                self._drain(connection), name=f"drain {connection.pool.origin}"
+            )
+
+    async def _drain(self, connection: UpstreamConnection) -> None:
+        start = connection.body_bytes
+        result = DrainResult.ERROR
+        try:
+            result = await drain(
+                connection,
+                max_bytes=self._options.drain_max_bytes,
+                seconds=self._options.drain_timeout,
+            )
+        finally:
+            self.stats.drains[result] += 1
+            self.stats.drained_bytes += connection.body_bytes - start
+            if connection.state is not State.DRAINING:
+                connection.leases -= 1
+            elif result is DrainResult.REUSED:
+                self._carry_out(self.pool.release(connection, self._loop.time()))
+            else:
+                connection.leases -= 1
+                reason = CloseReason.DRAIN_REFUSED
+                if result is DrainResult.ERROR:
+                    reason = connection.reason_to_close
+                self._discard(connection, reason)
+
+    # What connections tell...
+
+    def connection_opened(self, connection: UpstreamConnection) -> None:
+        """Give a fresh connection to the oldest waiter, or keep it idle."""
+        lifetime = self._options.limits.max_lifetime
+        spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
+        connection.expires_at = connection.opened_at + lifetime * spread
+        self._carry_out(self.pool.dialed(connection, self._loop.time()))
+
+    def connection_broken(
+        self, connection: UpstreamConnection, reason: CloseReason
+    ) -> None:
+        """Discard an idle connection that its origin closed or spoke on."""
+        if reason is CloseReason.SERVER_CLOSE:
+            self.pool.learn_idle_close(connection, self._loop.time())
+        self._discard(connection, reason)
+
+    def connection_gone(self, connection: UpstreamConnection) -> None:
+        """Give the place of a closed socket to whoever waits for one."""
+        if connection.state is not State.CLOSED:
+            self._discard(connection, connection.reason_to_close)
+        now = self._loop.time()
+        self.stats.requests_per_connection.observe(connection.requests)
+        self.stats.connection_age_seconds.observe(now - connection.opened_at)
+        self._carry_out(self.pool.gone(connection, now))
+        self._tell_all_gone()
+
+    # End...
+
+    async def aclose(self) -> None:
+        """Close every connection and end every background task."""
+        self._closed = True
+        self._sweeper.cancel()
+        for pool in self.pool.origins.values():
+            self._fail_waiters(pool)
+        await self._tasks.aclose()
+        for pool in list(self.pool.origins.values()):
+            for connection in (*pool.idle, *pool.active, *pool.draining):
+                self._discard(
+                    cast("UpstreamConnection", connection), CloseReason.SHUTDOWN
+                )
+        self._all_gone = self._loop.create_future()
+        self._tell_all_gone()
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._all_gone
+        except TimeoutError:
+            pass
+
+    # Inspect...
+
+    def connections(self) -> list[UpstreamConnection]:
+        """Return all open connections."""
+        return [
+            cast("UpstreamConnection", connection)
+            for pool in self.pool.origins.values()
+            for connection in (*pool.active, *pool.draining, *pool.idle)
+        ]
+
+    def states(self) -> Counter[tuple[str, str]]:
+        """Count sockets by origin label and state."""
+        states: Counter[tuple[str, str]] = Counter()
+        for pool in self.pool.origins.values():
+            label = pool.stats.label
+            states[label, "connecting"] += pool.dialing
+            states[label, "active"] += len(pool.active)
+            states[label, "draining"] += len(pool.draining)
+            states[label, "idle"] += len(pool.idle)
+        return states
+
+    @property
+    def now(self) -> float:
+        """The clock that all times of the session are of, in seconds."""
+        return self._loop.time()
+
+    @property
+    def limits(self) -> Limits:
+        """The caps in force."""
+        return self._options.limits
+
+    # Carry out...
+
+    def _admit(self, origin: "Origin") -> OriginPool:
+        pool = OriginPool(origin, self.stats.admit(origin))
+        pool.used_at = self._loop.time()
+        self.pool.origins[origin] = pool
+        return pool
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Grant(waiter):
+                    waiter.wake()
+                case Close(connection, _):
+                    cast("UpstreamConnection", connection).abort()
+                case Dial(pool):
+                    self._tasks.start(self._dial(pool), name=f"dial {pool.origin}")
+                case Recheck(pool, at):
+                    self._loop.call_at(at, self._recheck, pool)
+                case _:
+                    assert_never(action)
+
+    def _recheck(self, pool: OriginPool) -> None:
+        if not self._closed:
+            self._carry_out(self.pool.assign(pool, self._loop.time()))
+
+    def _discard(self, connection: Poolable, reason: CloseReason) -> None:
+        self._carry_out(self.pool.discard(connection, reason))
+
+    async def _dial(self, pool: OriginPool) -> None:
+        """Open one connection; from its establishment on, it is in the books itself."""
+        error: ProxyError = UnavailableError("The proxy is stopping.")
+        established = False
+
+        def connect() -> UpstreamConnection:
+            nonlocal established
+            established = True
+            return UpstreamConnection(pool, self, loop=self._loop)
+
+        try:
+            sock, seconds = await self._dialer.dial(pool.origin)
+            self.pool.learn_connect(pool, seconds)
+            await self._loop.create_connection(connect, sock=sock)
+        except ProxyError as exc:
+            error = exc
+            pool.stats.connect_failures[error.error] += 1
+        finally:
+            if not established:
+                self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+
+    # Time...
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        self._sweeper = self._loop.call_at(now + _SWEEP_S, self._sweep)
+        self._carry_out(self.pool.sweep(now))
+        self._names.sweep(now)
+        for pool in list(self.pool.origins.values()):
+            for connection in pool.active:
+                self._check_progress(cast("UpstreamConnection", connection), now)
+            if pool.open and not is_address(pool.origin.host):
+                self._names.refresh(pool.origin.host, self._addresses_changed)
+
+    def _check_progress(self, connection: UpstreamConnection, now: float) -> None:
+        """Fail an exchange whose origin has moved no byte for too long."""
+        limit = self._options.response_timeout
+        if connection.moved or connection.paused:
+            connection.moved = False
+            connection.moved_at = now
+        elif now - connection.moved_at >= limit:
+            connection.fail(
+                UpstreamTimeoutError(
+                    f"{connection.pool.origin} moved no byte for {limit:g} s "
+                    f"(response_timeout)."
+                )
+            )
+
+    def _addresses_changed(self, host: str, addresses: "Addresses") -> None:
+        """Let go of connections to addresses that a name no longer has."""
+        for pool in list(self.pool.origins.values()):
+            if pool.origin.host != host:
+                continue
+            for connection in (*pool.idle, *pool.active, *pool.draining):
+                if cast("UpstreamConnection", connection).address[0] in addresses:
+                    continue
+                if connection.state is State.IDLE:
+                    self._discard(connection, CloseReason.DNS_CHANGE)
+                else:
+                    connection.retire = CloseReason.DNS_CHANGE
+
+    def _fail_waiters(self, pool: OriginPool) -> None:
+        for waiter in pool.waiters:
+            waiter.error = UnavailableError("The proxy is stopping.")
+            waiter.wake()
+        pool.waiters.clear()
+
+    def _tell_all_gone(self) -> None:
+        if self._all_gone is not None and not self.pool.sockets:
+            _wake(self._all_gone)
+
+    def __repr__(self) -> str:
+        return f"<UpstreamSession {self.pool!r} {self._tasks!r}>"

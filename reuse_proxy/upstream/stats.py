@@ -1,0 +1,99 @@
+"""The session's numbers: plain integers, read by the metrics collector at scrape.
+
+A label set is admitted once and kept for good, so that no series ever goes away
+and no sum ever falls; what comes after the bound is counted as ``other``.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reuse_proxy.http.target import Origin
+
+OTHER: Final = "other"
+SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
+CONNECT_SECONDS: Final = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+REQUESTS: Final = (1, 2, 5, 10, 50, 100, 500, 1000, 5000)
+AGE_SECONDS: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1200)
+
+
+class Histogram:
+    """Counts of observations in fixed buckets, upper bounds inclusive."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> "Iterator[tuple[str, int]]":
+        """Yield upper bound and cumulative count, as Prometheus wants them."""
+        total = 0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            total += count
+            yield str(float(bound)), total
+        yield "+Inf", total + self.counts[-1]
+
+
+class OriginStats:
+    """What is counted under one ``origin`` label."""
+
+    __slots__ = (
+        "closed",
+        "connect_failures",
+        "label",
+        "opened",
+        "queue_timeouts",
+        "requests",
+        "reused",
+    )
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.opened = 0
+        self.reused = 0
+        self.queue_timeouts = 0
+        self.closed: Counter[str] = Counter()
+        self.connect_failures: Counter[str] = Counter()
+        self.requests: Counter[tuple[int, bool]] = Counter()
+
+
+class SessionStats:
+    """What is counted for the whole session."""
+
+    def __init__(self, *, max_origins: int) -> None:
+        self._max_origins = max_origins
+        self.origins: dict[str, OriginStats] = {}
+        self.misses: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.drains: Counter[str] = Counter()
+        self.dns_lookups: Counter[str] = Counter()
+        self.denied: Counter[str] = Counter()
+        self.drained_bytes = 0
+        self.connect_seconds = {
+            "dns": Histogram(CONNECT_SECONDS),
+            "tcp": Histogram(CONNECT_SECONDS),
+        }
+        self.queue_wait_seconds = Histogram(SECONDS)
+        self.requests_per_connection = Histogram(REQUESTS)
+        self.connection_age_seconds = Histogram(AGE_SECONDS)
+        self.request_seconds = {
+            "new": Histogram(SECONDS),
+            "reused": Histogram(SECONDS),
+        }
+
+    def admit(self, origin: "Origin") -> OriginStats:
+        """Return the counters of an origin, or the shared ones past the bound."""
+        label = str(origin)
+        if label not in self.origins and len(self.origins) >= self._max_origins:
+            label = OTHER
+        return self.origins.setdefault(label, OriginStats(label))

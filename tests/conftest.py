@@ -1,0 +1,100 @@
+"""Fixtures for all tests: a loop of each kind, real proxies, origins and clients."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from reuse_proxy.config.settings import Settings, load
+from reuse_proxy.service import Service
+from tests.support.books import assert_balanced
+from tests.support.client import Client
+from tests.support.names import Names
+from tests.support.origin import Origin, Script, serve_paths
+
+MakeProxy = Callable[..., Any]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], Any]]:
+    """Run every asynchronous test on asyncio's loop and on uvloop."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def names() -> Names:
+    """Names that resolve: everything below .test is 127.0.0.1 unless said otherwise."""
+    return Names()
+
+
+@pytest.fixture
+async def make_proxy(names: Names) -> AsyncIterator[MakeProxy]:
+    """Start proxies with given settings; at the end their books must balance."""
+    async with AsyncExitStack() as stack:
+        services: list[Service] = []
+
+        async def make(**settings: object) -> Service:
+            values = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", **settings}
+            loaded = load({k: str(v) for k, v in values.items()}, {}, None)
+            service = await stack.enter_async_context(Service(loaded, resolver=names))
+            services.append(service)
+            return service
+
+        yield make
+        for service in services:
+            await assert_balanced(service)
+
+
+@pytest.fixture
+async def proxy(make_proxy: MakeProxy) -> Service:
+    """A proxy with default settings."""
+    return await make_proxy()
+
+
+@pytest.fixture
+async def make_origin() -> AsyncIterator[Callable[..., Any]]:
+    """Start origins that follow a script."""
+    async with AsyncExitStack() as stack:
+
+        async def make(script: Script = serve_paths, **options: Any) -> Origin:
+            return await stack.enter_async_context(Origin(script, **options))
+
+        yield make
+
+
+@pytest.fixture
+async def origin(make_origin: Callable[..., Any]) -> Origin:
+    """An origin that serves /bytes/N, /chunked/N, /slow, /echo and so on."""
+    return await make_origin()
+
+
+@pytest.fixture
+async def make_client() -> AsyncIterator[Callable[..., Any]]:
+    """Open raw client connections to a proxy."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: Service) -> Client:
+            return await stack.enter_async_context(Client(service.listening[0]))
+
+        yield make
+
+
+@pytest.fixture
+async def client(make_client: Callable[..., Any], proxy: Service) -> Client:
+    """A raw client connection to the default proxy."""
+    return await make_client(proxy)
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The top of the source tree."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture
+def default_settings() -> Settings:
+    """Settings as they are when nothing is set."""
+    return load({}, {}, None).settings

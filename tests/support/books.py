@@ -1,0 +1,39 @@
+"""The books must balance: what every test's proxy is held to at its end."""
+
+import asyncio
+
+from reuse_proxy.admin.kernel import socket_states
+from reuse_proxy.service import Service
+from reuse_proxy.upstream.session import UpstreamSession
+
+
+async def settled(service: Service, *, seconds: float = 8.0) -> None:
+    """Wait until no lease, waiter, dial or drain is left."""
+    async with asyncio.timeout(seconds):
+        while is_busy(service.session):
+            await asyncio.sleep(0.01)
+
+
+def is_busy(session: UpstreamSession) -> bool:
+    """Tell whether any exchange has not ended."""
+    return any(
+        pool.active or pool.draining or pool.waiters or pool.dialing or pool.closing
+        for pool in session.pool.origins.values()
+    )
+
+
+async def assert_balanced(service: Service) -> None:
+    """Check that every exchange has ended once and every number agrees."""
+    await settled(service)
+    session = service.session
+    connections = session.connections()
+    stats = session.stats.origins.values()
+
+    opened = sum(origin.opened for origin in stats)
+    closed = sum(sum(origin.closed.values()) for origin in stats)
+    kernel = socket_states(connection.fileno() for connection in connections)
+    assert opened == closed + len(connections)
+    assert session.pool.sockets == len(connections)
+    assert all(connection.leases == 0 for connection in connections)
+    assert sum(kernel.values()) == len(connections)
+    assert service.stall_watch.spooled >= 0
