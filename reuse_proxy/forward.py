@@ -250,6 +250,8 @@ class Exchange:
         connection = self._leased()
         head = connection.take_head()
         while head is None:
+            if connection.complete:
+                raise RuntimeError("the response has been taken already")
             await connection.receive()
             head = connection.take_head()
         if head.interim:

@@ -236,7 +236,7 @@ def make_registry(
     return registry
 
 
-_Samples = Mapping[tuple[str, str], float] | Mapping[tuple[str, ...], float]
+_Samples = Mapping[tuple[str, ...], float]
 
 
 def _by_label(counts: Mapping[str, int]) -> dict[tuple[str, ...], float]:

@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from reuse_proxy.config.address import Address
-from reuse_proxy.downstream.listener import ClientBody
+from reuse_proxy.downstream.client import ClientBody
 from reuse_proxy.downstream.reply import ClientGoneError, Reply
 from reuse_proxy.errors import ProxyError, RequestError
 from reuse_proxy.forward import Exchange, ForwardRequest
@@ -18,7 +18,7 @@ from reuse_proxy.http.headers import PSEUDONYM, read_request_fields
 from reuse_proxy.http.target import parse_absolute, parse_authority
 
 if TYPE_CHECKING:
-    from reuse_proxy.downstream.listener import ClientRequest
+    from reuse_proxy.downstream.client import ClientRequest
     from reuse_proxy.http.headers import RequestFields
     from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
@@ -60,6 +60,8 @@ class ProxyHandler:
                 await self._exchange(request, forwarded, reply)
         except ProxyError as error:
             self._fail(request, reply, error)
+        except ClientGoneError:
+            reply.persistent = False
         return reply
 
     def _fail(self, request: "ClientRequest", reply: Reply, error: ProxyError) -> None:

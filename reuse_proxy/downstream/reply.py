@@ -1,8 +1,7 @@
 """Responses as bytes: written to the client's transport, nothing added unasked.
 
-A seam to aiohttp: a :class:`Reply` is a ``web.StreamResponse`` whose ``prepare`` and
-``write_eof`` do nothing, because the handler has written everything when it returns.
-``tests/contract/test_aiohttp.py`` pins what this relies on.
+Header lines keep their bytes, case, order and duplicates; the head and the first
+body bytes go out in one write.
 """
 
 import asyncio
@@ -12,14 +11,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk, reply_framing
 
 if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
-
-    from reuse_proxy.downstream.listener import ClientConnection, ClientRequest
+    from reuse_proxy.downstream.client import ClientConnection, ClientRequest
     from reuse_proxy.errors import ProxyError
     from reuse_proxy.upstream.connection import ResponseHead
 
@@ -49,11 +44,20 @@ class ClientGoneError(ConnectionError):
     """The client's connection is closed; aiohttp expects this family of errors."""
 
 
-class Reply(web.StreamResponse):
+class Reply:
     """The response to one client request."""
 
+    __slots__ = (
+        "_connection",
+        "_framing",
+        "_http10",
+        "_method",
+        "_via",
+        "persistent",
+        "status_sent",
+    )
+
     def __init__(self, request: "ClientRequest", via: bytes) -> None:
-        super().__init__()
         self._connection: ClientConnection = request.connection
         self._method = request.method
         self._http10 = request.http10
@@ -61,22 +65,8 @@ class Reply(web.StreamResponse):
         self._framing = Framing.NONE
         self.status_sent = 0
         self.persistent = not (
-            request.http10 or request.should_close or request.connection.ending
+            request.http10 or request.message.should_close or request.connection.ending
         )
-
-    # The seam...
-
-    @property
-    def keep_alive(self) -> bool:
-        """What aiohttp asks once the handler is done."""
-        return self.persistent
-
-    async def prepare(self, request: web.BaseRequest) -> "AbstractStreamWriter | None":
-        """Do nothing: the head has been written."""
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the end has been written."""
 
     # Relay...
 

@@ -12,7 +12,7 @@ import termios
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from reuse_proxy.downstream.listener import ClientConnection
+    from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.upstream.pool import OriginPool
 
 _TICK_S: Final = 0.05

@@ -176,6 +176,8 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
             line = b"%b: %d\r\n" % (name, max(fields.max_forwards - 1, 0))
         case _Kind.IDEMPOTENCY:
             fields.idempotency_key = True
+        case _:  # it passes
+            pass
     fields.lines.append(line)
 
 

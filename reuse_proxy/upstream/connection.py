@@ -301,7 +301,7 @@ class UpstreamConnection(AsyncioProtocol):
         return self._reply
 
     def discard_body(self) -> None:
-        """Read on, and keep nothing: the client is gone (design D7)."""
+        """Drop what has not been taken, and keep nothing more (design D7)."""
         self.discarding = True
         self._heads.clear()
         self._body.clear()

@@ -183,6 +183,7 @@ class UpstreamSession:
         if connection.state is not State.ACTIVE:
             connection.leases -= 1
         elif connection.reusable:
+            connection.discard_body()
             self._carry_out(self.pool.release(connection, self._loop.time()))
         elif (
             connection.complete
@@ -283,9 +284,9 @@ class UpstreamSession:
             for connection in (*pool.active, *pool.draining, *pool.idle)
         ]
 
-    def states(self) -> Counter[tuple[str, str]]:
+    def states(self) -> Counter[tuple[str, ...]]:
         """Count sockets by origin label and state."""
-        states: Counter[tuple[str, str]] = Counter()
+        states: Counter[tuple[str, ...]] = Counter()
         for pool in self.pool.origins.values():
             label = pool.stats.label
             states[label, "connecting"] += pool.dialing

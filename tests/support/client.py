@@ -118,6 +118,11 @@ class Client:
                 return True
         return False
 
+    async def rest(self) -> bytes:
+        """Everything after the last response that was read, up to the close."""
+        already, _ = self._parser.trailing_data
+        return already + await self.until_closed()
+
     def shut_writing(self) -> None:
         """Close the sending side only."""
         self.writer.write_eof()

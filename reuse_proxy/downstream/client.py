@@ -1,0 +1,424 @@
+"""One client connection: aiohttp's ``RequestHandler`` with our limits and our loop.
+
+The seam to aiohttp: every name that its documentation does not document is used
+here or in ``listener``, and ``tests/contract/test_aiohttp.py`` pins each.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, InvalidURLError, LineTooLong
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import ERROR
+
+from reuse_proxy.downstream.reply import (
+    ClientGoneError,
+    Reply,
+    plain_response,
+    reset,
+)
+from reuse_proxy.errors import ProxyError, RequestError
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
+    from reuse_proxy.downstream.listener import ProxyServer
+    from reuse_proxy.forward import Exchange
+    from reuse_proxy.upstream.pool import OriginPool
+
+# Two different numbers, so that an error tells which of the two was exceeded.
+MAX_TARGET_BYTES: Final = 16 * 1024
+MAX_FIELD_BYTES: Final = 32 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 256
+_LINGER_S: Final = 5.0
+
+
+class ClientRequest:
+    """One request as aiohttp's parser hands it over.
+
+    Stands in for ``BaseRequest``, which rebuilds the URL of every absolute-form
+    target; this proxy never looks at it.
+    """
+
+    __slots__ = ("connection", "content", "http10", "message", "method")
+
+    def __init__(
+        self,
+        message: RawRequestMessage,
+        content: "StreamReader",
+        connection: "ClientConnection",
+    ) -> None:
+        self.message = message
+        self.content = content
+        self.connection = connection
+        self.method = message.method
+        self.http10 = message.version < (1, 1)
+
+    def _cancel(self, exc: BaseException) -> None:
+        """Let whoever reads the body know that the client is gone (aiohttp)."""
+        self.content.set_exception(exc)
+
+
+class ClientBody:
+    """A client's request body for ``forward``: limits and errors translated."""
+
+    __slots__ = ("_connection", "_content")
+
+    def __init__(self, request: ClientRequest) -> None:
+        self._content = request.content
+        self._connection = request.connection
+
+    def take(self) -> bytes | None:
+        """Return the whole body if it is here already, else None."""
+        return self._content.read_nowait(-1) if self._content.is_eof() else None
+
+    async def read(self) -> bytes:
+        """Return more of the body, or nothing at its end.
+
+        Raises:
+            ProxyError: the client sends no valid body, or none in time.
+        """
+        self._connection.await_body(self._content)
+        try:
+            return await self._content.readany()
+        except ProxyError:
+            raise
+        except (web.RequestPayloadError, BadHttpMessage) as exc:
+            raise RequestError(f"The request body is malformed: {exc}.") from exc
+        except ConnectionError as exc:
+            raise RequestError("The client went away during its upload.") from exc
+        finally:
+            self._connection.await_body(None)
+
+
+class ClientConnection(web.RequestHandler):
+    """One client connection: aiohttp's handler with our limits."""
+
+    __slots__ = (
+        "_awaited_body",
+        "_head_bytes",
+        "_room",
+        "_since",
+        "_watch",
+        "exchange",
+        "half_closed",
+        "server",
+        "written",
+    )
+
+    def __init__(self, server: "ProxyServer", **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's
+        super().__init__(server, **kwargs)
+        self.server = server
+        self._watch = server.stall_watch
+        self.exchange: Exchange | None = None
+        self.written = 0
+        self.half_closed = False
+        self._head_bytes = 0
+        self._since = 0.0
+        self._awaited_body: StreamReader | None = None
+        self._room: asyncio.Future[None] | None = None
+
+    # Accept...
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit a client, or answer and close."""
+        super().connection_made(transport)
+        cast("asyncio.Transport", transport).set_write_buffer_limits(high=0)
+        refusal = self.server.refusal(self)
+        if refusal is not None:
+            self.refuse(refusal)
+
+    def refuse(self, error: ProxyError) -> None:
+        """Answer outside of any request, and close."""
+        reason = b"Proxy-Status: reuse-proxy; error=%b\r\n" % error.error.encode()
+        fields = [reason, b"Connection: close\r\n"]
+        if error.retry_after is not None:
+            fields.append(b"Retry-After: %d\r\n" % error.retry_after)
+        if self.transport is not None:
+            self.transport.write(plain_response(error.status, error.sentence, fields))
+        self.force_close()
+
+    # Serve...
+
+    async def start(self) -> None:
+        """Serve this client's requests, one after another.
+
+        Takes the place of aiohttp's loop, which makes a task, a writer and a response
+        object for every request: half of what a small exchange cost.
+        """
+        try:
+            while not self._force_close and not self._close:
+                if not self._messages:
+                    await self._next_message()
+                if not await self._serve(*self._messages.popleft()):
+                    break
+                self._rearm()
+        except asyncio.CancelledError:
+            # By close(), while waiting for a request; or the client has gone.
+            if not self._close:
+                raise
+        finally:
+            self._current_request = None
+            self._task_handler = None
+            if self.transport is not None and not self._force_close:
+                self.transport.close()
+
+    async def _serve(self, message: Any, content: "StreamReader") -> bool:  # noqa: ANN401 - aiohttp's
+        """Answer one message of the parser; tell whether another may follow."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        if not isinstance(message, RawRequestMessage):
+            self._answer_unparsed(ClientRequest(ERROR, content, self), message.exc)
+            return False
+        request = ClientRequest(message, content, self)
+        self._current_request = cast("Any", request)
+        reply = await self.server.handle(request)
+        if not content.is_eof():
+            await self._linger(content)
+        self._current_request = None
+        return reply.persistent and content.is_eof()
+
+    async def _next_message(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _rearm(self) -> None:
+        close_time = self._loop.time() + self._keepalive_timeout
+        self._next_keepalive_close_time = close_time
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                close_time, self._process_keepalive
+            )
+
+    async def _linger(self, content: "StreamReader") -> None:
+        """Read what is left of a request's body, so that the reply is not reset away."""
+        try:
+            async with asyncio.timeout(_LINGER_S):
+                while not content.is_eof():
+                    if not await content.readany():
+                        break
+        except (TimeoutError, ConnectionError, web.RequestPayloadError, ProxyError):
+            pass
+
+    def _answer_unparsed(self, request: ClientRequest, exc: BaseException) -> None:
+        """Answer what aiohttp's parser refused."""
+        error = _translate(exc)
+        self.server.log_limited(
+            logging.INFO, "refused a request with %d: %r", error.status, exc
+        )
+        with contextlib.suppress(ClientGoneError):
+            Reply(request, b"").send_error(error, close=True)
+
+    # Read...
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and keep an eye on a head that does not become complete."""
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done() or self._messages:
+            self._head_bytes = 0
+            return
+        if not self._head_bytes:
+            if not data.strip(b"\r\n"):
+                return
+            self._since = self._loop.time()
+            self.server.pending.add(self)
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.refuse(_head_too_large())
+
+    def await_body(self, content: "StreamReader | None") -> None:
+        """Note that a handler waits for body bytes, or no longer does."""
+        self._awaited_body = content
+        if content is not None:
+            self._since = self._loop.time()
+            self.server.pending.add(self)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # keeps it open
+        """Serve on a client that only closed its sending side (RFC 9112 section 9.6).
+
+        Its request must have come in full, and its response must keep moving: a
+        client that is really gone looks the same.
+        """
+        request = self._current_request
+        if request is None or not request.content.is_eof():
+            return None
+        if self.exchange is None or self.exchange.phase == "queue":
+            return None
+        self.half_closed = True
+        self._since = self._loop.time()
+        self.server.pending.add(self)
+        return True
+
+    # Write...
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport.
+
+        Raises:
+            ClientGoneError: the client has gone.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ClientGoneError("the client has gone")
+        self.written += len(data)
+        transport.write(data)
+
+    def pause_writing(self) -> None:
+        """Start to watch: the kernel takes no more for now."""
+        super().pause_writing()
+        self._watch.add(self)
+
+    def resume_writing(self) -> None:
+        """Stop watching: the kernel has taken everything."""
+        super().resume_writing()
+        self._watch.discard(self)
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def may_hold_more(self) -> bool:
+        """Tell whether the spool has room for more of this client's response."""
+        return self._watch.may_hold_more(self)
+
+    async def taken(self) -> None:
+        """Wait until the kernel has taken all that was written.
+
+        Raises:
+            ClientGoneError: the client has gone.
+        """
+        self._room = self._loop.create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+        if self.transport is None:
+            raise ClientGoneError("the client has gone")
+
+    # Inspect...
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait in the transport."""
+        transport = self.transport
+        return 0 if transport is None else transport.get_write_buffer_size()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 once it is closed."""
+        if self.transport is None:
+            return -1
+        sock = self.transport.get_extra_info("socket")
+        return cast("int", sock.fileno())
+
+    @property
+    def ending(self) -> bool:
+        """Whether no further request will be read from this client."""
+        return self.half_closed or self._close or self._upgraded or self.server.draining
+
+    @property
+    def idle_since(self) -> float | None:
+        """When this connection became idle; None while it serves a request."""
+        if self._waiter is None or self._waiter.done() or self._messages:
+            return None
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
+    @property
+    def held_pool(self) -> "OriginPool | None":
+        """The pool of which this client holds a connection."""
+        return None if self.exchange is None else self.exchange.pool
+
+    # Time...
+
+    def check(self, now: float) -> bool:
+        """Apply the time limits of what this client owes; tell whether it owes still."""
+        waited = now - self._since
+        times = self.server.timeouts
+        if self._awaited_body is not None:
+            if waited >= times.body:
+                self._awaited_body.set_exception(_body_too_slow(times.body))
+            return True
+        if self.half_closed:
+            if self.written != self._head_bytes:
+                self._head_bytes, self._since = self.written, now
+            elif waited >= times.half_closed:
+                self.reset()
+            return self.transport is not None
+        if self._head_bytes and self.idle_since is not None:
+            if waited >= times.head:
+                self.refuse(_head_too_slow(times.head))
+            return True
+        return False
+
+    # Close...
+
+    def reset(self) -> None:
+        """Close with RST: the client must not take what it got for a whole response."""
+        if self.transport is not None:
+            reset(self.transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the client, and wake whoever waits for it."""
+        self._watch.discard(self)
+        self.server.pending.discard(self)
+        super().connection_lost(exc)
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+
+def _translate(exc: BaseException | None) -> ProxyError:
+    """Turn what aiohttp raises before a handler runs into an error of ours."""
+    match exc:
+        case ProxyError():
+            error: ProxyError = exc
+        case LineTooLong() if exc.args[1] == MAX_TARGET_BYTES:
+            error = RequestError(
+                f"The request target is longer than {MAX_TARGET_BYTES} bytes.",
+                status=414,
+            )
+        case BadHttpMessage() if _is_too_large(exc):
+            error = _head_too_large()
+        case InvalidURLError():
+            error = RequestError("The request target is malformed.")
+        case BadHttpMessage():
+            error = RequestError("The request is not valid HTTP/1.1.")
+        case _:
+            error = internal_error()
+    return error
+
+
+def _is_too_large(exc: BadHttpMessage) -> bool:
+    return isinstance(exc, LineTooLong) or "Too many headers" in exc.message
+
+
+def _head_too_large() -> ProxyError:
+    return RequestError(
+        f"The request head exceeds {MAX_HEAD_BYTES} bytes, {MAX_FIELDS} fields, "
+        f"or {MAX_FIELD_BYTES} bytes in one field.",
+        status=431,
+    )
+
+
+def _head_too_slow(seconds: float) -> ProxyError:
+    return RequestError(
+        f"The request head took longer than {seconds:g} s (client_head_timeout).",
+        status=408,
+    )
+
+
+def _body_too_slow(seconds: float) -> ProxyError:
+    return RequestError(
+        f"The request body paused for {seconds:g} s (client_body_timeout).",
+        status=408,
+    )
+
+
+def internal_error() -> ProxyError:
+    """Return the answer to a failure of our own."""
+    return ProxyError("This is an error of reuse-proxy itself; see its log.")
