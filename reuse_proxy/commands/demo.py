@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
@@ -27,6 +27,7 @@ REQUESTS: Final = 200
 _BODY: Final = b"x" * (256 * 1024)
 _HOST: Final = "127.0.0.1"
 _DEADLINE_S: Final = 12.0
+_WIDTH: Final = 80
 _DIRECT: Final = "direct"
 _PROXIED: Final = "through reuse-proxy"
 
@@ -84,20 +85,20 @@ async def _measure(mistake: str, work: Work, proxy: Address | None) -> Measured:
 
 async def _connect_anew(origin: "CountingOrigin", proxy: Address | None) -> None:
     """Open a connection, read the whole answer, close."""
-    async with _request(origin, proxy, "/small") as reader:
+    async with request(origin, proxy, "/small") as reader:
         await reader.readuntil(b"hello")
 
 
 async def _leave_unread(origin: "CountingOrigin", proxy: Address | None) -> None:
     """Look at the status line only, and drop the connection with the body in it."""
-    async with _request(origin, proxy, "/big") as reader:
+    async with request(origin, proxy, "/big") as reader:
         await reader.readuntil(b"\r\n")
 
 
 @contextlib.asynccontextmanager
-async def _request(
+async def request(
     origin: "CountingOrigin", proxy: Address | None, path: str
-) -> "contextlib.AsyncIterator[asyncio.StreamReader]":
+) -> AsyncIterator[asyncio.StreamReader]:
     reader, writer = await asyncio.open_connection(*(proxy or origin.address))
     authority = f"{_HOST}:{origin.address[1]}"
     target = f"http://{authority}{path}" if proxy else path
@@ -166,39 +167,36 @@ class CountingOrigin:
 
 
 def _print(measured: list[Measured], out: TextIO) -> None:
-    console = Console(file=out)
+    console = Console(file=out, width=None if out.isatty() else _WIDTH)
     console.print(_table(measured))
+    console.print()
     for line in _conclusion(measured):
         console.print(Text(line), soft_wrap=True)
 
 
 def _table(measured: list[Measured]) -> Table:
-    table = Table(title="Connections that the origin saw", title_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("what the client does", "way"):
         table.add_column(name, no_wrap=True)
-    for name in ("requests", "connections", "seconds"):
+    for name in ("requests", "connections", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    previous = ""
     for row in measured:
-        mistake = "" if row.mistake == previous else row.mistake
-        previous = row.mistake
-        style = "red" if row.way == _DIRECT else "green"
         table.add_row(
-            mistake,
+            row.mistake,
             row.way,
             str(row.requests),
-            Text(str(row.connections), style=style),
-            f"{row.seconds:.2f}",
+            Text(str(row.connections), style="red" if row.way == _DIRECT else "green"),
+            f"{row.seconds:.2f} s",
         )
     return table
 
 
-def _conclusion(measured: list[Measured]) -> tuple[str, str]:
+def _conclusion(measured: list[Measured]) -> Iterator[str]:
     direct = sum(row.connections for row in measured if row.way == _DIRECT)
     proxied = sum(row.connections for row in measured if row.way == _PROXIED)
-    return (
-        f"The same requests reached the origin over {proxied} connections instead of"
-        f" {direct}.",
-        "Next: start `reuse-proxy serve`, then HTTP_PROXY=http://127.0.0.1:4128"
-        " your-program",
+    yield (
+        f"The origin accepted {proxied} connections instead of {direct}; the times are"
+        " loopback's,"
     )
+    yield "where a connection costs next to nothing."
+    yield "Next: reuse-proxy serve, then HTTP_PROXY=http://127.0.0.1:4128 your-program"
