@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from reuse_proxy.config.settings import Loaded, Settings
 
 _POLL_CLIENTS_S = 0.05
+# What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
+_END_CLIENTS_S = 0.001
 
 
 class Service:
@@ -144,7 +146,9 @@ class Service:
 
     async def stop(self) -> None:
         """Close everything at once."""
-        await self.server.shutdown(0)
+        for site in list(self._proxy_runner.sites):
+            await site.stop()
+        await self.server.shutdown(_END_CLIENTS_S)
         self.server.close()
         await self._tasks.aclose()
         await self.session.aclose()

@@ -39,6 +39,10 @@ class TaskSet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def join(self) -> None:
+        """Wait for the end of what still runs."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def __len__(self) -> int:
         return len(self._tasks)
 

@@ -99,6 +99,7 @@ async def _leave_unread(origin: "CountingOrigin", proxy: Address | None) -> None
 async def request(
     origin: "CountingOrigin", proxy: Address | None, path: str
 ) -> AsyncIterator[asyncio.StreamReader]:
+    """Send a GET on a connection of its own; drop it at the end of the block."""
     reader, writer = await asyncio.open_connection(*(proxy or origin.address))
     authority = f"{_HOST}:{origin.address[1]}"
     target = f"http://{authority}{path}" if proxy else path

@@ -10,7 +10,12 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, InvalidURLError, LineTooLong
+from aiohttp.http_exceptions import (
+    BadHttpMessage,
+    InvalidHeader,
+    InvalidURLError,
+    LineTooLong,
+)
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import ERROR
 
@@ -213,7 +218,7 @@ class ClientConnection(web.RequestHandler):
         """Answer what aiohttp's parser refused."""
         error = _translate(exc)
         self.server.log_limited(
-            logging.INFO, "refused a request with %d: %r", error.status, exc
+            logging.INFO, "refused a request with %d: %s", error.status, _cause(exc)
         )
         with contextlib.suppress(ClientGoneError):
             Reply(request, b"").send_error(error, close=True)
@@ -391,6 +396,14 @@ def _translate(exc: BaseException | None) -> ProxyError:
         case _:
             error = internal_error()
     return error
+
+
+def _cause(exc: BaseException) -> str:
+    """Say what the parser minded, without the part of the head that it quotes."""
+    quotes = isinstance(exc, LineTooLong | InvalidHeader | InvalidURLError)
+    if quotes or not isinstance(exc, BadHttpMessage):
+        return type(exc).__name__
+    return exc.message.partition("\n")[0]
 
 
 def _is_too_large(exc: BadHttpMessage) -> bool:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.upstream.pool import OriginPool
 
-_TICK_S: Final = 0.05
+_TICK_S: Final = 0.025
 # While somebody waits for a connection of the same origin (design D8).
 _CONTENDED_S: Final = 1.0
 # Once the oldest has waited that long, for a client that never took a byte since
 # its spool filled: a queue behind many such clients must still move.
-_NEVER_READ_S: Final = 0.1
+_NEVER_READ_S: Final = 0.05
 
 
 class StallWatch:

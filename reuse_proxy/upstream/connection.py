@@ -41,9 +41,6 @@ _VERSIONS: Final = ("1.0", "1.1")
 class ConnectionOwner(Protocol):
     """Who hears of a connection's fate while no exchange uses it."""
 
-    def connection_opened(self, connection: "UpstreamConnection") -> None:
-        """The connection is established."""
-
     def connection_broken(
         self, connection: "UpstreamConnection", reason: CloseReason
     ) -> None:
@@ -137,7 +134,7 @@ class UpstreamConnection(AsyncioProtocol):
         self._can_write: asyncio.Future[None] | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = False
-        self.state = State.IDLE
+        self.state = State.CONNECTING
         self.leases = 0
         self.requests = 0
         self.opened_at = self.idle_since = self.moved_at = loop.time()
@@ -162,7 +159,6 @@ class UpstreamConnection(AsyncioProtocol):
         self.local_address = transport.get_extra_info("sockname")
         self._poll = select.poll()
         self._poll.register(self.fileno(), select.POLLIN)
-        self._owner.connection_opened(self)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""

@@ -52,6 +52,7 @@ class Dialer:
             UpstreamTimeoutError: ``connect_timeout`` has passed.
         """
         loop = asyncio.get_running_loop()
+        addresses: list[AddrInfoType] | None = None
         try:
             async with asyncio.timeout(self._timeout):
                 addresses = await self._addresses(origin.host, origin.port)
@@ -61,10 +62,11 @@ class Dialer:
                 )
                 seconds = loop.time() - started
         except TimeoutError:
+            resolved = addresses is not None
             raise UpstreamTimeoutError(
-                f"Connecting to {origin} took longer than {self._timeout:g} s "
-                f"(connect_timeout).",
-                error="connection_timeout",
+                f"{'Connecting to' if resolved else 'Looking up'} {origin} "
+                f"took longer than {self._timeout:g} s (connect_timeout).",
+                error="connection_timeout" if resolved else "dns_timeout",
             ) from None
         except OSError as exc:
             refused = isinstance(exc, ConnectionRefusedError)

@@ -114,6 +114,8 @@ class NameCache:
         try:
             async with asyncio.timeout(self._timeout):
                 found = await self._resolver.resolve(host, 0, socket.AF_UNSPEC)
+            if not found:
+                raise OSError(None, "it has no usable address")  # noqa: TRY301
         except TimeoutError:
             self._stats.dns_lookups["timeout"] += 1
             raise UpstreamTimeoutError(

@@ -30,6 +30,7 @@ _RENEWAL_SHARE: Final = 0.1
 class State(StrEnum):
     """Where a connection is in its life."""
 
+    CONNECTING = "connecting"
     ACTIVE = "active"
     IDLE = "idle"
     DRAINING = "draining"
@@ -262,7 +263,9 @@ class Pool:
         if first:
             pool.waiters.appendleft(waiter)
             return
-        if len(pool.waiters) >= self._limits.max_queue:
+        # Who can have a dial of its own does not count as queued.
+        places = max(self._limits.max_per_origin - pool.sockets, 0) + pool.dialing
+        if len(pool.waiters) >= self._limits.max_queue + places:
             raise UnavailableError(
                 f"{len(pool.waiters)} requests already wait for a connection to "
                 f"{pool.origin} (max_queue)."
@@ -321,13 +324,14 @@ class Pool:
     ) -> list[Action]:
         """Take a failed dial out of the books.
 
-        The oldest waiter gets the error, unless connections of the origin are open
-        that may serve it; then the next dial waits.
+        The oldest waiter gets the error, unless connections of the origin are in use
+        that may yet serve it; then the next dial waits.  Idle ones may not, else they
+        would have.
         """
         pool.dialing -= 1
         self.sockets -= 1
         actions: list[Action] = []
-        if pool.open:
+        if pool.active or pool.draining:
             pool.dial_at = now + _DIAL_BACKOFF_S
         elif pool.waiters:
             waiter = pool.waiters.popleft()
@@ -341,6 +345,9 @@ class Pool:
         """Take back a lease whose response is complete."""
         pool = connection.pool
         connection.leases -= 1
+        if connection.state is State.CLOSED:
+            # Its origin closed it between a grant and the waiter's cancellation.
+            return []
         pool.active.discard(connection)
         pool.draining.discard(connection)
         reason = connection.retire or self._expired(connection, now)
@@ -506,12 +513,15 @@ class Pool:
         return False
 
     def _serve_idle(self, pool: OriginPool, now: float, actions: list[Action]) -> None:
-        while pool.waiters and pool.idle:
-            waiter, connection = pool.waiters[0], pool.idle[-1]
+        at = 0
+        while pool.idle and at < len(pool.waiters):
+            waiter, connection = pool.waiters[at], pool.idle[-1]
             limit = min(self._idle_limit(pool, connection), waiter.max_idle)
             if now - connection.idle_since >= limit and connection.idle_since < now:
-                break
-            pool.waiters.popleft()
+                # Too old for this one, perhaps not for one that waits behind it.
+                at += 1
+                continue
+            del pool.waiters[at]
             self._activate(connection)
             waiter.connection = connection
             actions.append(Grant(waiter))

@@ -15,6 +15,7 @@ from reuse_proxy.errors import (
     ProxyError,
     UnavailableError,
     UpstreamClosedError,
+    UpstreamConnectError,
     UpstreamTimeoutError,
 )
 from reuse_proxy.tasks import TaskSet
@@ -39,6 +40,8 @@ from reuse_proxy.upstream.pool import (
 from reuse_proxy.upstream.stats import SessionStats
 
 if TYPE_CHECKING:
+    import socket
+
     from aiohttp.abc import AbstractResolver
 
     from reuse_proxy.http.target import Origin
@@ -84,6 +87,7 @@ class UpstreamSession:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._tasks = TaskSet()
+        self._adoptions = TaskSet()
         self.stats = SessionStats(max_origins=options.max_origins)
         self.pool = Pool(options.limits)
         self._names = NameCache(
@@ -227,13 +231,6 @@ class UpstreamSession:
 
     # What connections tell...
 
-    def connection_opened(self, connection: UpstreamConnection) -> None:
-        """Give a fresh connection to the oldest waiter, or keep it idle."""
-        lifetime = self._options.limits.max_lifetime
-        spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
-        connection.expires_at = connection.opened_at + lifetime * spread
-        self._carry_out(self.pool.dialed(connection, self._loop.time()))
-
     def connection_broken(
         self, connection: UpstreamConnection, reason: CloseReason
     ) -> None:
@@ -261,6 +258,7 @@ class UpstreamSession:
         for pool in self.pool.origins.values():
             self._fail_waiters(pool)
         await self._tasks.aclose()
+        await self._adoptions.join()
         for pool in list(self.pool.origins.values()):
             for connection in (*pool.idle, *pool.active, *pool.draining):
                 self._discard(
@@ -335,25 +333,40 @@ class UpstreamSession:
         self._carry_out(self.pool.discard(connection, reason))
 
     async def _dial(self, pool: OriginPool) -> None:
-        """Open one connection; from its establishment on, it is in the books itself."""
         error: ProxyError = UnavailableError("The proxy is stopping.")
-        established = False
-
-        def connect() -> UpstreamConnection:
-            nonlocal established
-            established = True
-            return UpstreamConnection(pool, self, loop=self._loop)
-
         try:
             sock, seconds = await self._dialer.dial(pool.origin)
-            self.pool.learn_connect(pool, seconds)
-            await self._loop.create_connection(connect, sock=sock)
         except ProxyError as exc:
             error = exc
             pool.stats.connect_failures[error.error] += 1
-        finally:
-            if not established:
-                self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+            self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+        except BaseException:
+            self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+            raise
+        else:
+            self.pool.learn_connect(pool, seconds)
+            self._adoptions.start(self._adopt(pool, sock), name=f"adopt {pool.origin}")
+
+    async def _adopt(self, pool: OriginPool, sock: "socket.socket") -> None:
+        """Enter a connected socket into the books as a connection.
+
+        Never cancelled, and in the books only once the loop has the socket for good:
+        uvloop attaches it after ``connection_made``, and one that is closed in
+        between is closed twice, the second time under somebody else's number.
+        """
+        try:
+            _, connection = await self._loop.create_connection(
+                lambda: UpstreamConnection(pool, self, loop=self._loop), sock=sock
+            )
+        except OSError as exc:
+            error = UpstreamConnectError(f"Connecting to {pool.origin} failed: {exc}.")
+            pool.stats.connect_failures[error.error] += 1
+            self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+            return
+        lifetime = self._options.limits.max_lifetime
+        spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
+        connection.expires_at = connection.opened_at + lifetime * spread
+        self._carry_out(self.pool.dialed(connection, self._loop.time()))
 
     # Time...
 

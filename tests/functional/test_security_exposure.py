@@ -10,6 +10,7 @@ from reuse_proxy.config.address import Address
 from reuse_proxy.config.settings import load
 from reuse_proxy.errors import SettingsError
 from tests.support.client import Client, request_bytes
+from tests.support.scrape import scrape
 
 
 def own_address():
@@ -19,8 +20,7 @@ def own_address():
             probe.connect(("192.0.2.1", 9))
         except OSError:
             pytest.skip("this machine has no address but loopback")
-        host = probe.getsockname()[0]
-    return host
+        return probe.getsockname()[0]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,18 @@ async def test_s2_a_peer_on_the_list_is_served(make_proxy, origin):
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "127.0.0.2", "127.1", "localhost", "localhost.", "0.0.0.0", "[::1]"]
-    + ["[::]", "[::ffff:127.0.0.1]", "anything.test"],
+    [
+        "127.0.0.1",
+        "127.0.0.2",
+        "127.1",
+        "localhost",
+        "localhost.",
+        "0.0.0.0",  # noqa: S104 - nothing is bound
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "anything.test",
+    ],
 )
 @pytest.mark.parametrize("listener", ["proxy", "admin"])
 async def test_s3_own_listeners_cannot_be_reached_through_the_proxy(
@@ -173,7 +183,7 @@ async def test_s7_series_are_bounded_and_carry_nothing_of_a_request(
     for origin in origins:
         await client.get(f"{origin.url}/private?token=secret", *fields)
 
-    text = await scrape(proxy)
+    text = await scrape(proxy.admin_address)
 
     seen = set(re.findall(r'origin="([^"]*)"', text))
     assert seen == {*(origin.url for origin in origins[:3]), "other"}
@@ -229,10 +239,3 @@ async def test_s1_a_unix_listener_is_only_for_its_user(make_proxy, origin, tmp_p
 
     assert response.body == b"hello"
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-async def scrape(service):
-    """Read /metrics as text."""
-    async with Client(service.admin_address) as client:
-        await client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        return (await client.response()).body.decode()

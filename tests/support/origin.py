@@ -102,6 +102,11 @@ class OriginConnection:
             body,
         )
 
+    @property
+    def asked(self) -> bool:
+        """Whether bytes of a further request have been received already."""
+        return bool(self.reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
+
     def reset(self) -> None:
         """Close with RST."""
         sock = self.writer.get_extra_info("socket")

@@ -16,8 +16,7 @@ def assert_own_error(
     assert response.value("Proxy-Status") == f"reuse-proxy; error={error}"
     assert response.value("Date") is not None
     assert response.value("Server") is None
-    assert text.endswith("\n")
-    assert text[0].isupper()
+    assert text.endswith(".\n")
     assert not any(mark in text for mark in _NOT_OURS), text
 
 

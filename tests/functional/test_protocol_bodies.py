@@ -1,0 +1,208 @@
+"""Request bodies, pipelines and patience: rows A12 to A14 and A19 to A22."""
+
+import asyncio
+
+import pytest
+
+from tests.support.client import request_bytes
+from tests.support.own_errors import (
+    assert_own_error,
+    assert_refused,
+    assert_untouched,
+)
+
+
+def chunked(origin, body, *fields):
+    """Spell a POST with a chunked body as it is given."""
+    coding = "Transfer-Encoding: chunked"
+    return request_bytes(
+        f"{origin.url}/echo", coding, *fields, method="POST", body=body
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"100000000000000005\r\nhello\r\n0\r\n\r\n",
+        b"fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        b"+5\r\nhello\r\n0\r\n\r\n",
+        b"-5\r\nhello\r\n0\r\n\r\n",
+        b"0x5\r\nhello\r\n0\r\n\r\n",
+        b" 5\r\nhello\r\n0\r\n\r\n",
+        b"5 \r\nhello\r\n0\r\n\r\n",
+        b"5\nhello\r\n0\r\n\r\n",
+        b"5\rhello\r\n0\r\n\r\n",
+        b"5\r\nhello\n0\r\n\r\n",
+        b"5\r\nhelloX\r\n0\r\n\r\n",
+        b"\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"g\r\nhello\r\n0\r\n\r\n",
+        pytest.param(b"5;a\nb\r\nhello\r\n0\r\n\r\n", id="a13-newline-in-extension"),
+        pytest.param(b"5;a\rb\r\nhello\r\n0\r\n\r\n", id="a13-return-in-extension"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a12_a13_a_malformed_chunk_is_refused(client, origin, body, at_once):
+    """The origin never sees the end of such a body, with or without its head."""
+    raw = chunked(origin, body)
+    if not at_once:
+        end = raw.index(b"\r\n\r\n") + 4
+        await client.send(raw[:end])
+        await origin.until(lambda: origin.accepted == 1)
+        raw = raw[end:]
+
+    response = await assert_refused(client, raw, method="POST")
+    assert body not in response.body
+    assert all(request.body != b"hello" for request in origin.requests)
+
+
+async def test_a13_chunk_extensions_are_ignored_and_not_forwarded(client, make_origin):
+    """They are of this hop, and mean nothing to us."""
+    received = []
+
+    async def script(connection):
+        await connection.head()
+        received.append(await connection.reader.readuntil(b"0\r\n\r\n"))
+        await connection.reply(b"fine")
+
+    origin = await make_origin(script)
+    body = b'5;name="value";x\r\nhello\r\n0;last=1\r\n\r\n'
+    await client.send(chunked(origin, body))
+
+    assert (await client.response("POST")).body == b"fine"
+    assert received == [b"5\r\nhello\r\n0\r\n\r\n"]
+
+
+async def test_a13_a_chunk_extension_without_end_is_refused(client, origin):
+    """A megabyte of it carries no content, so it is an attack."""
+    await client.send(chunked(origin, b"5;"))
+    await client.send(b"x" * 2**20)
+
+    assert_own_error(await client.response("POST"), 400)
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        "Content-Length: 99",
+        "Host: evil.test",
+        "Authorization: Basic eDp5",
+        "Transfer-Encoding: gzip",
+        "X-Checksum: 1",
+        "Connection: close",
+    ],
+)
+async def test_a14_trailers_have_no_effect(client, origin, trailer):
+    """They are read, dropped, and never merged into the head."""
+    body = f"5\r\nhello\r\n0\r\n{trailer}\r\n\r\n".encode()
+    for _ in range(2):
+        await client.send(chunked(origin, body, "Trailer: X-Checksum"))
+        response = await client.response("POST")
+
+        assert response.body == b"hello"
+    name = trailer.partition(":")[0].encode()
+    before = {b"Host": [origin.authority], b"Transfer-Encoding": [b"chunked"]}
+    assert origin.requests[0].values(name) == before.get(name, [])
+    assert origin.requests[0].values(b"trailer") == []
+
+
+async def test_a19_pipelined_requests_wait_for_the_slow_first_one(client, origin):
+    """The second and third are answered after it, in their order."""
+    paths = ("wait", "bytes/2", "bytes/3")
+    await client.send(*(request_bytes(f"{origin.url}/{path}") for path in paths))
+    await origin.until(lambda: len(origin.requests) >= 1)
+
+    origin.release.set()
+    bodies = [(await client.response()).body for _ in paths]
+
+    assert bodies == [b"done", b"xx", b"xxx"]
+
+
+async def test_a20_what_follows_connection_close_in_one_packet_is_not_processed(
+    client, origin
+):
+    """Recorded: the parser then refuses both, which is safe."""
+    last = request_bytes(f"{origin.url}/last", "Connection: close")
+    await client.send(last, request_bytes(f"{origin.url}/after"))
+
+    received = await client.until_closed()
+
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"/after" not in [request.target for request in origin.requests]
+
+
+async def test_a20_what_follows_connection_close_later_is_not_processed(client, origin):
+    """The first request is served; the second comes while it is."""
+    await client.send(request_bytes(f"{origin.url}/wait", "Connection: close"))
+    await origin.until(lambda: len(origin.requests) == 1)
+    await client.send(request_bytes(f"{origin.url}/after"))
+    origin.release.set()
+
+    received = await client.until_closed()
+
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert [request.target for request in origin.requests] == [b"/wait"]
+
+
+async def test_a21_a22_a_body_over_the_limit_is_413_and_never_parsed_as_a_request(
+    make_proxy, make_client, origin
+):
+    """Its length is known from the head; its bytes look like a request."""
+    client = await make_client(await make_proxy(max_request_body=10))
+    smuggled = request_bytes(f"{origin.url}/smuggled")
+    length = f"Content-Length: {len(smuggled)}"
+    raw = request_bytes(f"{origin.url}/", length, method="POST", body=smuggled)
+
+    await assert_refused(client, raw, 413)
+    assert_untouched(origin)
+
+
+async def test_a22_an_announced_length_over_the_limit_is_413_before_any_byte_of_it(
+    make_proxy, make_client, origin
+):
+    """No body byte is sent at all."""
+    client = await make_client(await make_proxy(max_request_body=10))
+    await client.send(
+        request_bytes(f"{origin.url}/", "Content-Length: 11", method="POST")
+    )
+
+    assert_own_error(await client.response("POST"), 413)
+    assert_untouched(origin)
+
+
+async def test_a22_a_head_that_drips_in_is_408(make_proxy, make_client, origin):
+    """The time runs from the first byte; more bytes do not extend it."""
+    client = await make_client(await make_proxy(client_head_timeout=0.2))
+    raw = request_bytes(f"{origin.url}/")
+
+    async def drip():
+        for byte in raw:
+            client.writer.write(bytes([byte]))
+            await asyncio.sleep(0.1)
+
+    async with asyncio.TaskGroup() as tasks:
+        dripping = tasks.create_task(drip())
+        response = await client.response()
+        dripping.cancel()
+
+    assert_own_error(response, 408)
+    assert_untouched(origin)
+
+
+async def test_a22_a_body_that_stops_is_408(make_proxy, make_client, origin):
+    """The upload is announced and never completed."""
+    client = await make_client(await make_proxy(client_body_timeout=0.2))
+    raw = request_bytes(
+        f"{origin.url}/", "Content-Length: 9", method="POST", body=b"part"
+    )
+
+    await assert_refused(client, raw, 408, method="POST")
+
+
+async def test_a22_an_idle_connection_is_closed_without_a_word(
+    make_proxy, make_client, origin
+):
+    """Nobody asked for anything, so nothing is answered."""
+    client = await make_client(await make_proxy(client_idle_timeout=0.2))
+    await client.get(f"{origin.url}/")
+
+    assert await client.rest() == b""

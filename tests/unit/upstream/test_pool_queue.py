@@ -1,0 +1,363 @@
+"""The pool's queue and its clock: bounds, leaving, expiry, and what is learned."""
+
+import pytest
+
+from reuse_proxy.errors import UnavailableError
+from reuse_proxy.upstream.pool import CloseReason, Miss, State
+from tests.support.pools import Bench, FakeConnection, held
+
+
+def test_the_queue_is_bounded_in_length():
+    """Who comes after is told to try again, and leaves nothing behind."""
+    bench = Bench(max_per_origin=1, max_queue=2)
+    origin = bench.origin()
+    bench.lease(origin)
+    bench.ask(origin)
+    bench.ask(origin)
+
+    with pytest.raises(UnavailableError, match="max_queue") as caught:
+        bench.ask(origin)
+
+    assert caught.value.retry_after == 1
+    assert len(origin.waiters) == 2
+
+
+@pytest.mark.parametrize("max_queue", [0, 1])
+def test_who_gets_a_dial_of_its_own_is_not_in_the_queue(max_queue):
+    """A burst on an empty pool is served up to the cap, however short the queue."""
+    bench = Bench(max_per_origin=4, max_queue=max_queue)
+    origin = bench.origin()
+
+    waiters = [bench.ask(origin) for _ in range(4 + max_queue)]
+
+    assert len(bench.dials) == 4
+    with pytest.raises(UnavailableError):
+        bench.ask(origin)
+    for _ in range(4):
+        bench.finish_dial(origin)
+    assert [w.connection is None for w in waiters] == [False] * 4 + [True] * max_queue
+
+
+def test_a_turn_that_gave_a_stale_connection_comes_first_again():
+    """It keeps its time and passes the bound of the queue."""
+    bench = Bench(max_per_origin=1, max_queue=1)
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    waiting = bench.ask(origin)
+
+    bench.pool.enqueue(busy, first=True)
+
+    assert list(origin.waiters) == [busy, waiting]
+
+
+def test_a_request_waits_no_longer_than_the_queue_timeout():
+    """The sweep tells it, with the settings that govern it."""
+    bench = Bench(max_per_origin=1, queue_timeout=10.0)
+    origin = bench.origin()
+    bench.lease(origin)
+    first = bench.ask(origin)
+    bench.pass_time(5)
+    second = bench.ask(origin)
+    bench.pass_time(5)
+
+    bench.sweep()
+
+    assert isinstance(first.error, UnavailableError)
+    assert "queue_timeout" in str(first.error)
+    assert second.error is None
+    assert list(origin.waiters) == [second]
+    assert origin.stats.queue_timeouts == 1
+
+
+# Leaving...
+
+
+def test_leaving_the_queue_leaves_nothing_behind():
+    """The next one moves up."""
+    bench = Bench(max_per_origin=1)
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    first, second = bench.ask(origin), bench.ask(origin)
+
+    bench.leave(first)
+    bench.release(busy)
+
+    assert first.connection is None
+    assert second.connection is busy.connection
+
+
+def test_leaving_with_a_granted_connection_passes_it_on():
+    """To the next waiter, or to the idle ones."""
+    bench = Bench(max_per_origin=1)
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    first, second = bench.ask(origin), bench.ask(origin)
+    bench.release(busy)
+    assert first.connection is not None
+
+    bench.leave(first)
+    assert second.connection is busy.connection
+    bench.leave(second)
+
+    assert origin.idle == [busy.connection]
+    assert held(busy).leases == 0
+
+
+def test_leaving_with_a_granted_connection_that_has_closed_does_not_revive_it():
+    """Between the grant and the cancellation its origin may close it."""
+    bench = Bench(max_per_origin=1)
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    waiter = bench.ask(origin)
+    bench.release(busy)
+    connection = held(waiter)
+    bench.do(bench.pool.discard(connection, CloseReason.SERVER_CLOSE))
+    bench.finish_closing()
+
+    bench.leave(waiter)
+
+    assert (connection.state, connection.leases) == (State.CLOSED, 0)
+    assert (origin.idle, bench.pool.sockets) == ([], 0)
+
+
+def test_leaving_during_a_dial_keeps_its_connection_for_others():
+    """The handshake has been paid for."""
+    bench = Bench()
+    origin = bench.origin()
+    waiter = bench.ask(origin)
+
+    bench.leave(waiter)
+    connection = bench.finish_dial(origin)
+
+    assert origin.idle == [connection]
+    assert bench.granted == []
+
+
+def test_leaving_with_an_error_changes_nothing():
+    """A failed dial has taken it out of the queue."""
+    bench = Bench()
+    origin = bench.origin()
+    waiter = bench.ask(origin)
+    bench.fail_dial(origin)
+
+    bench.leave(waiter)
+
+    assert (origin.sockets, bench.pool.sockets) == (0, 0)
+
+
+# Release...
+
+
+def test_a_connection_to_be_retired_is_closed_on_release():
+    """For the reason that was noted."""
+    bench = Bench()
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    held(busy).retire = CloseReason.DNS_CHANGE
+
+    bench.release(busy)
+
+    assert origin.stats.closed == {CloseReason.DNS_CHANGE: 1}
+    assert bench.closing == [busy.connection]
+
+
+def test_a_connection_without_any_idle_time_is_closed_on_release():
+    """``Keep-Alive: timeout=1`` leaves none."""
+    bench = Bench()
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    held(busy).idle_limit = 0.0
+
+    bench.release(busy)
+
+    assert origin.stats.closed == {CloseReason.SERVER_CLOSE: 1}
+
+
+def test_a_drained_connection_serves_the_next_waiter():
+    """It holds its place under the cap meanwhile."""
+    bench = Bench(max_per_origin=1)
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    bench.pool.drain(held(busy))
+    waiter = bench.ask(origin)
+    assert (held(busy).state, origin.sockets) == (State.DRAINING, 1)
+
+    bench.release(busy)
+
+    assert waiter.connection is busy.connection
+
+
+def test_a_connection_is_discarded_once():
+    """The second reason does not count."""
+    bench = Bench()
+    origin = bench.origin()
+    (connection,) = bench.idle(origin)
+
+    first = bench.do(bench.pool.discard(connection, CloseReason.STALE))
+    second = bench.do(bench.pool.discard(connection, CloseReason.SHUTDOWN))
+
+    assert (len(first), second) == (1, [])
+    assert origin.stats.closed == {CloseReason.STALE: 1}
+
+
+# Time...
+
+
+def test_an_idle_connection_expires():
+    """At the idle timeout, by the sweep; it is not given out after that."""
+    bench = Bench(idle_timeout=30.0)
+    origin = bench.origin()
+    (connection,) = bench.idle(origin)
+    bench.pass_time(29.9)
+    bench.sweep()
+    assert connection.state is State.IDLE
+
+    bench.pass_time(0.1)
+    assert bench.pool.take(origin, bench.now, 99.0) is None
+    bench.sweep()
+
+    assert origin.stats.closed == {CloseReason.EXPIRED_IDLE: 1}
+
+
+def test_an_announced_idle_limit_is_kept():
+    """The origin's hint lowers ours, never raises it."""
+    for hint, limit in ((4.0, 4.0), (99.0, 30.0)):
+        bench = Bench(idle_timeout=30.0)
+        origin = bench.origin()
+        (connection,) = bench.idle(origin)
+        connection.idle_limit = hint
+        bench.pass_time(limit - 0.1)
+        bench.sweep()
+
+        assert connection.state is State.IDLE
+        bench.pass_time(0.2)
+        bench.sweep()
+        assert connection.state is State.CLOSED
+
+
+def test_the_origins_own_idle_time_is_learned_and_forgotten():
+    """Four fifths of it, until the lifetime of a connection has passed."""
+    bench = Bench(idle_timeout=30.0, max_lifetime=600.0)
+    origin = bench.origin()
+    (connection,) = bench.idle(origin)
+    bench.pass_time(10)
+    bench.pool.learn_idle_close(connection, bench.now)
+    bench.do(bench.pool.discard(connection, CloseReason.SERVER_CLOSE))
+    bench.finish_closing()
+    assert origin.learned_idle_limit == pytest.approx(8.0)
+
+    (second,) = bench.idle(origin)
+    bench.pass_time(8.1)
+    bench.sweep()
+    assert second.state is State.CLOSED
+    bench.finish_closing()
+    bench.pass_time(599)
+    bench.idle(origin)
+    bench.sweep()
+
+    assert origin.learned_idle_limit == float("inf")
+
+
+def test_old_connections_are_replaced_one_after_the_other():
+    """A pool that was opened at once is not closed at once."""
+    bench = Bench(idle_timeout=3600.0, max_lifetime=600.0)
+    origin = bench.origin()
+    for connection in bench.idle(origin, 10):
+        connection.expires_at = bench.now + 600
+    bench.pass_time(600)
+
+    closed = []
+    for _ in range(60):
+        bench.sweep()
+        closed.append(origin.stats.closed[CloseReason.EXPIRED_AGE])
+        bench.finish_closing()
+        bench.pass_time(1)
+
+    assert closed[0] == 1
+    assert max(after - before for before, after in zip(closed, closed[1:])) == 1
+    assert closed[30] < 9
+
+
+def test_an_old_connection_is_closed_on_release():
+    """Never while it carries a response."""
+    bench = Bench()
+    origin = bench.origin()
+    busy = bench.lease(origin)[0]
+    held(busy).expires_at = bench.now
+    bench.sweep()
+    assert held(busy).state is State.ACTIVE
+
+    bench.release(busy)
+
+    assert origin.stats.closed == {CloseReason.EXPIRED_AGE: 1}
+
+
+def test_an_unused_origin_is_forgotten():
+    """After the lifetime of a connection, and not while anything is open or waits."""
+    bench = Bench(max_lifetime=600.0, max_per_origin=1)
+    unused, used = bench.origin("a.test"), bench.origin("b.test")
+    busy = bench.lease(used)[0]
+
+    bench.pass_time(601)
+    bench.sweep()
+
+    assert list(bench.pool.origins) == [used.origin]
+    assert unused.sockets == 0
+    bench.discard(busy)
+    bench.finish_closing()
+    bench.pass_time(600)
+    bench.sweep()
+    assert list(bench.pool.origins) == [used.origin]
+    bench.pass_time(1)
+    bench.sweep()
+    assert not bench.pool.origins
+
+
+# Inspect...
+
+
+def test_a_miss_has_a_reason():
+    """Why a request needs a new connection, in the words of the metric."""
+    bench = Bench()
+    origin = bench.origin()
+    assert bench.pool.miss(origin) == Miss.FIRST
+    busy = bench.lease(origin)[0]
+    assert bench.pool.miss(origin) == Miss.BUSY
+
+    bench.discard(busy)
+
+    assert bench.pool.miss(origin) == CloseReason.ABORTED
+
+
+def test_a_pool_tells_who_waits_and_how_it_stands():
+    """The numbers that the admin pages show."""
+    bench = Bench(max_per_origin=2)
+    origin = bench.origin()
+    assert origin.waiting(bench.now) == (0, 0.0)
+    bench.lease(origin)
+    bench.idle(origin)
+    bench.lease(origin)
+    bench.ask(origin)
+    bench.pass_time(2)
+    bench.ask(origin)
+
+    assert origin.waiting(bench.now) == (2, 2.0)
+    assert repr(origin) == (
+        "<OriginPool http://a.test:80 active=2 idle=0 draining=0 dialing=0 "
+        "closing=0 waiting=2>"
+    )
+    assert repr(bench.pool).startswith("<Pool 2 sockets, ")
+
+
+def test_a_connection_enters_the_books_idle():
+    """What a dial opened for nobody is the newest idle one."""
+    bench = Bench()
+    origin = bench.origin()
+    origin.dialing = 1
+    bench.pool.sockets = 1
+    connection = FakeConnection(origin)
+
+    bench.do(bench.pool.dialed(connection, bench.now))
+
+    assert (connection.state, connection.idle_since) == (State.IDLE, bench.now)
+    assert origin.stats.opened == 1
