@@ -19,7 +19,12 @@ from reuse_proxy.downstream.client import (
     internal_error,
 )
 from reuse_proxy.downstream.reply import ClientGoneError, Reply
-from reuse_proxy.errors import ProxyError, RequestError, SettingsError
+from reuse_proxy.errors import (
+    ProxyError,
+    RequestError,
+    SettingsError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -116,10 +121,8 @@ class ProxyServer(web.Server):
                 error="http_request_denied",
             )
         if len(self._connections) > self._max_clients and not self._close_oldest():
-            return RequestError(
-                f"{self._max_clients} clients are connected and busy (max_clients).",
-                status=503,
-                error="connection_limit_reached",
+            return UnavailableError(
+                f"{self._max_clients} clients are connected and busy (max_clients)."
             )
         return None
 

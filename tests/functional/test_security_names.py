@@ -6,14 +6,20 @@ from tests.support.client import request_bytes
 
 
 async def test_s15_an_address_is_looked_up_once_while_it_is_fresh(
-    make_proxy, names, origin, make_client
+    proxy, names, make_origin, make_client
 ):
     """Even if each request needs a new connection."""
-    client = await make_client(await make_proxy(idle_timeout=0.01))
-    for _ in range(3):
-        await client.get(f"{origin.url}/bytes/1")
-        await origin.until(lambda: True)
 
+    async def once(connection):
+        await connection.request()
+        await connection.reply(b"hello", b"Connection: close")
+
+    origin = await make_origin(once)
+    client = await make_client(proxy)
+    for _ in range(3):
+        await client.get(f"{origin.url}/")
+
+    assert origin.accepted == 3
     assert names.lookups == ["origin.test"]
 
 

@@ -1,0 +1,178 @@
+"""Cancelling an exchange at every await point leaves the books balanced."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+import pytest
+
+from reuse_proxy.forward import Exchange, ForwardRequest
+from reuse_proxy.http.headers import read_request_fields
+from reuse_proxy.http.target import parse_absolute
+from reuse_proxy.tasks import TaskSet
+from tests.support.books import assert_balanced
+
+SIZE = 400_000
+
+
+class CancelledAt:
+    """Awaits a coroutine and cancels it at its n-th suspension.
+
+    `late` cancels when what it waits for has just come, before it can go on.
+    """
+
+    def __init__(self, coroutine: Awaitable[Any], point: int, *, late: bool) -> None:
+        self._coroutine = coroutine
+        self._point = point
+        self._late = late
+        self.reached = False
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._coroutine.__await__()
+        step: Callable[[], Any] = lambda: next(inner)  # noqa: E731
+        suspensions = 0
+        while True:
+            try:
+                future = step()
+            except StopIteration as stop:
+                return stop.value
+            suspensions += 1
+            if suspensions == self._point:
+                self.reached = True
+                self._cancel(future)
+            try:
+                yield future
+                step = lambda: next(inner)  # noqa: E731
+            except BaseException as exc:  # noqa: BLE001 - handed on
+                step = lambda exc=exc: inner.throw(exc)  # noqa: E731
+
+    def _cancel(self, future: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if self._late and future is not None:
+            future.add_done_callback(lambda _: task.cancel())
+        else:
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+
+class Upload:
+    """A request body that arrives in pieces."""
+
+    def __init__(self, pieces: int) -> None:
+        self._left = pieces
+
+    def take(self) -> bytes | None:
+        """It is never here as a whole."""
+        return None
+
+    async def read(self) -> bytes:
+        """Return the next piece after a turn of the loop."""
+        await asyncio.sleep(0)
+        self._left -= 1
+        return b"z" * 1000 if self._left >= 0 else b""
+
+
+def forwarded(url: str, *, method: str = "GET", pieces: int = 0, fields=()):
+    """Build what the handler would hand to an exchange."""
+    if pieces:
+        fields = (*fields, (b"Content-Length", b"%d" % (1000 * pieces)))
+    read = read_request_fields(fields, traced=False)
+    return ForwardRequest(
+        method,
+        parse_absolute(url.encode(), method=method),
+        read,
+        via=b"1.1 test",
+        framing=read.framing(http10=False)[0],
+        body=Upload(pieces) if pieces else None,
+    )
+
+
+async def carry_out(proxy, request, tasks):
+    """Run an exchange to its end; return the length of the body."""
+    async with Exchange(proxy.session, request, tasks=tasks) as exchange:
+        head = await exchange.start()
+        while head.interim:
+            head = await exchange.next_head()
+        body = sum(map(len, exchange.take_body()))
+        while not exchange.complete:
+            body += sum(map(len, await exchange.read_body()))
+        return body
+
+
+async def stubborn(connection):
+    """Serve; the first connection closes at its second request's arrival."""
+    await connection.request()
+    await connection.reply(b"first")
+    await connection.request()
+    if connection.number > 1:
+        await connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await connection.reply(b"x" * SIZE)
+        await connection.closed()
+
+
+async def warm(proxy, origin, tasks):
+    """Leave one idle connection in the pool."""
+    await carry_out(proxy, forwarded(f"{origin.url}/warm"), tasks)
+
+
+async def occupied(proxy, origin, tasks):
+    """Hold the only connection for a moment, so that others queue."""
+
+    async def hold():
+        request = forwarded(f"{origin.url}/hold")
+        async with Exchange(proxy.session, request, tasks=tasks) as exchange:
+            await exchange.start()
+            await asyncio.sleep(0.02)
+            origin.release.set()
+            while not exchange.complete:
+                await exchange.read_body()
+
+    tasks.start(hold(), name="hold")
+    await origin.until(lambda: bool(origin.requests))
+
+
+SCENARIOS = {
+    "a fresh connection": ({}, None, None, {}),
+    "a reused connection": ({}, None, warm, {}),
+    "the queue": ({"max_per_origin": 1}, None, occupied, {}),
+    "an upload": ({}, None, warm, {"method": "PUT", "pieces": 5}),
+    "an expectation": (
+        {},
+        None,
+        None,
+        {"method": "PUT", "pieces": 3, "fields": ((b"Expect", b"100-continue"),)},
+    ),
+    "a retry": ({}, stubborn, warm, {}),
+}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["waiting", "just served"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_every_await_point_of_an_exchange_survives_cancellation(
+    make_proxy, make_origin, scenario, late
+):
+    """Walk the points one by one until an exchange ends before it is cancelled."""
+    settings, script, prepare, request = SCENARIOS[scenario]
+    tasks = TaskSet()
+    point, reached = 0, True
+    while reached:
+        point += 1
+        proxy = await make_proxy(**settings)
+        origin = await (make_origin(script) if script else make_origin())
+        if prepare is not None:
+            await prepare(proxy, origin, tasks)
+        path = "echo" if "method" in request else f"bytes/{SIZE}"
+        exchange = forwarded(f"{origin.url}/{path}", **request)
+        walk = CancelledAt(carry_out(proxy, exchange, tasks), point, late=late)
+
+        async def cancelled(walk=walk):
+            return await walk
+
+        task = tasks.run(cancelled(), name="walk")
+        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+        reached = walk.reached
+
+        assert isinstance(outcome, asyncio.CancelledError) or not reached or late
+        await tasks.join()
+        await assert_balanced(proxy)
+    assert point > 1

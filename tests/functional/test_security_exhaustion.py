@@ -1,0 +1,338 @@
+"""Requirements S16 to S18, S23 to S25: clients that would use up what we have."""
+
+import asyncio
+import gzip
+import logging
+
+import pytest
+
+from tests.support.client import request_bytes
+
+
+async def drip(client, data, *, every=0.02):
+    """Send byte by byte until the proxy closes; return what it answered."""
+    closed = asyncio.get_running_loop().create_task(client.until_closed())
+    for position in range(len(data)):
+        if closed.done():
+            break
+        client.writer.write(data[position : position + 1])
+        await asyncio.wait([closed], timeout=every)
+    return await closed
+
+
+# S16: heads...
+
+
+@pytest.mark.parametrize("start", [b"G", b"GET http://a.test/ HTTP/1.1\r\nHost: a"])
+async def test_s16_a_head_that_stops_is_answered_with_408(
+    make_proxy, make_client, start
+):
+    """The sentence names the setting."""
+    client = await make_client(await make_proxy(client_head_timeout=0.1))
+    await client.send(start)
+
+    answer = await client.until_closed()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"client_head_timeout" in answer
+
+
+async def test_s16_a_head_that_drips_is_answered_with_408(make_proxy, make_client):
+    """Each byte in time, the head not: the time counts from the first byte."""
+    client = await make_client(await make_proxy(client_head_timeout=0.3))
+
+    answer = await drip(client, b"GET http://a.test/ HTTP/1.1\r\nX: " + b"a" * 500)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_s16_a_second_head_is_timed_as_the_first(make_proxy, make_client, origin):
+    """On a connection that has been served."""
+    client = await make_client(await make_proxy(client_head_timeout=0.1))
+    await client.get(f"{origin.url}/")
+    await client.send(b"GET ")
+
+    answer = await client.until_closed()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n\r\n"])
+async def test_s16_a_client_that_sends_no_head_is_closed(make_proxy, make_client, sent):
+    """Nothing was asked, so nothing is answered; empty lines are nothing."""
+    client = await make_client(await make_proxy(client_idle_timeout=0.2))
+    await client.send(sent)
+
+    answer = await client.until_closed()
+
+    assert answer == b""
+
+
+async def test_s16_the_oldest_idle_client_makes_room(make_proxy, make_client, origin):
+    """Two places: the third client takes that of the one idle for longest."""
+    proxy = await make_proxy(max_clients=2)
+    first, second = await make_client(proxy), await make_client(proxy)
+    for client in (first, second):
+        await client.get(f"{origin.url}/")
+    third = await make_client(proxy)
+
+    response = await third.get(f"{origin.url}/")
+
+    assert response.status == 200
+    assert await first.until_closed() == b""
+    assert (await second.get(f"{origin.url}/")).status == 200
+
+
+async def test_s16_no_client_makes_room_while_it_is_served(
+    make_proxy, make_client, origin
+):
+    """The one too many is told so, and when to come again."""
+    proxy = await make_proxy(max_clients=2)
+    busy = [await make_client(proxy) for _ in range(2)]
+    for client in busy:
+        await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 2)
+    third = await make_client(proxy)
+
+    answer = await third.until_closed()
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+    origin.release.set()
+    assert [(await client.response()).body for client in busy] == [b"done"] * 2
+
+
+# S17: bodies...
+
+
+async def test_s17_an_upload_that_stops_is_answered_with_408(
+    make_proxy, make_client, make_origin
+):
+    """Its upstream connection is closed, the body never made to look complete."""
+    bodies = []
+
+    async def reads_on(connection):
+        await connection.head()
+        bodies.append(await connection.closed())
+
+    origin = await make_origin(reads_on)
+    client = await make_client(await make_proxy(client_body_timeout=0.1))
+    await client.send(
+        request_bytes(
+            f"{origin.url}/", "Content-Length: 10", method="POST", body=b"abc"
+        )
+    )
+
+    response = await client.response()
+
+    assert response.status == 408
+    assert b"client_body_timeout" in response.body
+    await origin.until(lambda: bodies == [b"abc"])
+
+
+async def test_s17_an_upload_that_drips_is_served(make_proxy, make_client, origin):
+    """The limit is on the pause between bytes."""
+    client = await make_client(await make_proxy(client_body_timeout=1))
+    await client.send(
+        request_bytes(f"{origin.url}/echo", "Content-Length: 20", method="POST")
+    )
+    for _ in range(20):
+        await client.send(b"x")
+        await origin.until(lambda: True)
+
+    response = await client.response()
+
+    assert response.body == b"x" * 20
+
+
+async def test_s17_an_origin_that_stays_silent_is_answered_with_504(
+    make_proxy, make_client, origin
+):
+    """No head came within response_timeout."""
+    client = await make_client(await make_proxy(response_timeout=0.1))
+
+    response = await client.get(f"{origin.url}/wait")
+
+    assert response.status == 504
+    assert b"response_timeout" in response.body
+    await origin.until(lambda: origin.connections[0].reader.at_eof())
+
+
+async def test_s17_an_origin_that_stops_midway_truncates(
+    make_proxy, make_client, origin
+):
+    """The client is closed on before the announced length."""
+    client = await make_client(await make_proxy(response_timeout=0.1))
+    await client.send(request_bytes(f"{origin.url}/hold"))
+
+    answer = await client.until_closed()
+
+    assert b"\r\nContent-Length: 4\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nab")
+
+
+# S18: header bombs...
+
+
+async def answer_to(client, head):
+    """Send a head as fast as it is taken, and read the answer to it."""
+    answer = asyncio.get_running_loop().create_task(client.until_closed())
+    for position in range(0, len(head), 4096):
+        client.writer.write(head[position : position + 4096])
+        await asyncio.wait([answer], timeout=0)
+    return await answer
+
+
+def head_of(lines):
+    """A request with these field lines."""
+    return b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n%b\r\n" % b"".join(lines)
+
+
+async def test_s18_too_many_fields_are_answered_with_431(client):
+    """The limit is 256."""
+    answer = await answer_to(client, head_of([b"a: b\r\n"] * 300))
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_s18_a_field_too_long_is_answered_with_431(client):
+    """Even when the rest of the head is small."""
+    answer = await answer_to(client, head_of([b"a: %b\r\n" % (b"b" * 40_000)]))
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_s18_a_head_too_long_in_all_is_answered_with_431(client):
+    """Every field in bounds, and sent in small pieces without an end."""
+    lines = [b"a: %b\r\n" % (b"b" * 10_000)] * 20
+
+    answer = await answer_to(client, head_of(lines))
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("length", [20_000, 1_000_000])
+async def test_s18_a_target_too_long_is_answered_with_414(client, length):
+    """Told apart from a field too long."""
+    target = b"http://a.test/" + b"a" * length
+
+    answer = await answer_to(
+        client, b"GET %b HTTP/1.1\r\nHost: a.test\r\n\r\n" % target
+    )
+
+    assert answer.startswith(b"HTTP/1.1 414 ")
+
+
+async def test_s18_a_megabyte_in_one_line_stays_bounded(proxy, client):
+    """Nearly a megabyte is refused without being held."""
+    answer = await answer_to(client, head_of([b"a: %b\r\n" % (b"b" * 1_000_000)]))
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert not proxy.session.pool.origins
+
+
+# S23: coded bodies...
+
+
+async def test_s23_a_compressed_response_is_not_looked_into(proxy, make_origin, client):
+    """Ten megabytes of zeros arrive as the ten kilobytes that were sent."""
+    bomb = gzip.compress(b"\0" * 10_000_000)
+
+    async def coded(connection):
+        await connection.request()
+        await connection.reply(bomb, b"Content-Encoding: gzip")
+
+    origin = await make_origin(coded)
+
+    response = await client.get(f"{origin.url}/")
+
+    assert response.body == bomb
+    assert response.value("Content-Encoding") == "gzip"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+async def test_s23_a_compressed_upload_is_not_looked_into(origin, client, coding):
+    """What arrives is byte for byte what was sent; br is not even br."""
+    body = gzip.compress(b"\0" * 100_000)
+    fields = (f"Content-Encoding: {coding}", f"Content-Length: {len(body)}")
+    await client.send(
+        request_bytes(f"{origin.url}/echo", *fields, method="POST", body=body)
+    )
+
+    response = await client.response()
+
+    assert response.body == body
+
+
+# S24: pipelining...
+
+
+async def test_s24_a_pipeline_is_read_no_faster_than_it_is_served(
+    make_proxy, origin, make_client
+):
+    """A hundred thousand requests at once wait in the client, not in the proxy."""
+    proxy = await make_proxy(spool_per_response="64KiB")
+    client = await make_client(proxy)
+    pipeline = request_bytes(f"{origin.url}/wait") * 100_000
+    client.writer.write(pipeline)
+    await origin.until(lambda: len(origin.requests) == 1)
+    unsent = client.writer.transport.get_write_buffer_size
+
+    before = unsent()
+    await origin.until(lambda: True)
+
+    assert unsent() == before > len(pipeline) - 8_000_000
+    assert len(origin.requests) == 1
+
+
+async def test_s24_responses_that_are_not_read_stop_the_pipeline(
+    make_proxy, origin, make_client
+):
+    """The origin is not asked for what could only be held; all comes in the end."""
+    proxy = await make_proxy(spool_per_response="64KiB")
+    client = await make_client(proxy)
+    await client.send(request_bytes(f"{origin.url}/bytes/100000") * 300)
+    asked = 0
+    while asked != len(origin.requests):
+        asked = len(origin.requests)
+        await asyncio.sleep(0.1)
+
+    assert asked < 150
+    assert proxy.stall_watch.spooled < 1_000_000
+    for _ in range(300):
+        assert len((await client.response()).body) == 100_000
+
+
+# S25: logs...
+
+
+async def test_s25_malformed_requests_do_not_flood_the_log(proxy, make_client, caplog):
+    """Fifty of them make one line, or two if a second goes by."""
+    caplog.set_level(logging.DEBUG)
+    for _ in range(50):
+        client = await make_client(proxy)
+        await client.send(b"NO SUCH THING\r\n\r\n")
+        await client.until_closed()
+
+    assert 1 <= len(caplog.records) <= 4
+
+
+async def test_s25_a_log_line_cannot_be_forged(proxy, make_client, caplog):
+    """Neither line ends nor terminal control codes get through."""
+    caplog.set_level(logging.DEBUG)
+    attack = b"\x1b[31mred\x1b[0m\rINFO all is well\x07"
+    for head in (
+        b"GET http://a.test/%b HTTP/1.1\r\nHost: a.test\r\n\r\n" % attack,
+        b"GET http://a.test/ HTTP/1.1\r\nHost: %b\r\n\r\n" % attack,
+        b"%b http://a.test/ HTTP/1.1\r\n\r\n" % attack,
+        b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n%b: x\r\n\r\n" % attack,
+        b"GET http://%%1b%b/ HTTP/1.1\r\nHost: a.test\r\n\r\n" % attack,
+    ):
+        proxy.server._logged_at = -1e9
+        client = await make_client(proxy)
+        await client.send(head)
+        await client.until_closed()
+
+    assert len(caplog.records) >= 4
+    for record in caplog.records:
+        assert record.getMessage().isprintable()
