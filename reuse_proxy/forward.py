@@ -1,7 +1,7 @@
 """One exchange: rewrite the head, lease, send, receive, retry once if that is safe.
 
 The response comes back to the caller as return values: heads, then body bytes.
-Leaving the ``async with`` block, however it is left, settles the lease.
+Leaving the ``with`` block, however it is left, settles the lease.
 """
 
 import asyncio
@@ -135,7 +135,7 @@ class Exchange:
         self.phase = Phase.QUEUE
         self.reused = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
     # Send...
@@ -148,9 +148,11 @@ class Exchange:
         """
         while True:
             self.phase = Phase.QUEUE
-            connection = await self._session.lease(
-                self._request.target.origin, unsafe=not self._request.idempotent
-            )
+            request = self._request
+            origin, unsafe = request.target.origin, not request.idempotent
+            connection = self._session.take(origin, unsafe=unsafe)
+            if connection is None:
+                connection = await self._session.wait(origin, unsafe=unsafe)
             self._connection = connection
             self.reused = connection.requests > 0
             self.phase = Phase.HEAD
@@ -310,7 +312,7 @@ class Exchange:
 
     # Settle...
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,

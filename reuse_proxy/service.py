@@ -48,12 +48,7 @@ class Service:
         self.session = UpstreamSession(
             session_options(settings),
             resolver=self._resolver,
-            policy=DestinationPolicy(
-                deny=settings.deny_destinations,
-                deny_private=settings.deny_private,
-                deny_ports=frozenset(settings.deny_ports),
-                own_ports=self._own_ports,
-            ),
+            policy=self._policy(),
         )
         self.stall_watch = StallWatch(
             per_response=settings.spool_per_response,
@@ -166,6 +161,14 @@ class Service:
         trace: "TracebackType | None",
     ) -> None:
         await self.stop()
+
+    def _policy(self) -> DestinationPolicy:
+        return DestinationPolicy(
+            deny=self._settings.deny_destinations,
+            deny_private=self._settings.deny_private,
+            deny_ports=frozenset(self._settings.deny_ports),
+            own_ports=self._own_ports,
+        )
 
     def _own_ports(self) -> frozenset[int]:
         addresses = [*self.listening]

@@ -39,6 +39,7 @@ class ProxyCollector(Collector):
         """Yield every metric family."""
         yield from self._connections()
         yield from self._connection_totals()
+        yield from self._connection_lives()
         yield from self._requests()
         yield from self._queue()
         yield from self._outcomes()
@@ -73,8 +74,7 @@ class ProxyCollector(Collector):
         )
 
     def _connection_totals(self) -> Iterator[Metric]:
-        stats = self._session.stats
-        origins = stats.origins.values()
+        origins = self._session.stats.origins.values()
         yield _counter(
             "upstream_connections_opened",
             "Connections established to origins",
@@ -107,6 +107,9 @@ class ProxyCollector(Collector):
                 for error, count in origin.connect_failures.items()
             },
         )
+
+    def _connection_lives(self) -> Iterator[Metric]:
+        stats = self._session.stats
         yield _counter(
             "upstream_reuse_misses",
             "Requests that needed a new connection, and why",

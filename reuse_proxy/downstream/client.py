@@ -17,7 +17,8 @@ from aiohttp.http_exceptions import (
     LineTooLong,
 )
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import ERROR
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from reuse_proxy.downstream.reply import (
     ClientGoneError,
@@ -39,6 +40,8 @@ MAX_TARGET_BYTES: Final = 16 * 1024
 MAX_FIELD_BYTES: Final = 32 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 256
+# Chunk extensions and trailers carry no content; this much in a row is an attack.
+_MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 _LINGER_S: Final = 5.0
 
 
@@ -105,7 +108,10 @@ class ClientConnection(web.RequestHandler):
 
     __slots__ = (
         "_awaited_body",
+        "_body_bytes",
         "_head_bytes",
+        "_idle_from",
+        "_overhead",
         "_room",
         "_since",
         "_watch",
@@ -124,18 +130,30 @@ class ClientConnection(web.RequestHandler):
         self.half_closed = False
         self._head_bytes = 0
         self._since = 0.0
+        self._idle_from = 0.0
         self._awaited_body: StreamReader | None = None
+        self._body_bytes = 0
+        self._overhead = 0
         self._room: asyncio.Future[None] | None = None
 
     # Accept...
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit a client, or answer and close."""
-        super().connection_made(transport)
-        cast("asyncio.Transport", transport).set_write_buffer_limits(high=0)
+        """Admit a client, or answer and close.
+
+        Takes the place of aiohttp's, which sets TCP_NODELAY (both loops have) and
+        starts a timer (the listener's sweeper looks at idle clients): a tenth of
+        what a connection for one request cost.
+        """
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=0)
+        self.server.connection_made(self, self.transport)
+        self._idle_from = self._loop.time()
         refusal = self.server.refusal(self)
         if refusal is not None:
             self.refuse(refusal)
+        else:
+            self._task_handler = self._loop.create_task(self.start())
 
     def refuse(self, error: ProxyError) -> None:
         """Answer outside of any request, and close."""
@@ -161,7 +179,7 @@ class ClientConnection(web.RequestHandler):
                     await self._next_message()
                 if not await self._serve(*self._messages.popleft()):
                     break
-                self._rearm()
+                self._idle_from = self._loop.time()
         except asyncio.CancelledError:
             # By close(), while waiting for a request; or the client has gone.
             if not self._close:
@@ -183,7 +201,12 @@ class ClientConnection(web.RequestHandler):
             return False
         request = ClientRequest(message, content, self)
         self._current_request = cast("Any", request)
-        reply = await self.server.handle(request)
+        try:
+            reply = await self.server.handler(request)
+        except Exception as error:  # noqa: BLE001 - the last resort
+            self.server.log_limited(logging.ERROR, "an error of our own", error=error)
+            self._answer_failure(request, internal_error())
+            return False
         if not content.is_eof():
             await self._linger(content)
         self._current_request = None
@@ -196,18 +219,12 @@ class ClientConnection(web.RequestHandler):
         finally:
             self._waiter = None
 
-    def _rearm(self) -> None:
-        close_time = self._loop.time() + self._keepalive_timeout
-        self._next_keepalive_close_time = close_time
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(
-                close_time, self._process_keepalive
-            )
-
     async def _linger(self, content: "StreamReader") -> None:
         """Read what is left of a request's body, so that the reply is not reset away."""
         try:
             async with asyncio.timeout(_LINGER_S):
+                # A cancelled upload lets go of the body in its next step.
+                await asyncio.sleep(0)
                 while not content.is_eof():
                     if not await content.readany():
                         break
@@ -220,6 +237,9 @@ class ClientConnection(web.RequestHandler):
         self.server.log_limited(
             logging.INFO, "refused a request with %d: %s", error.status, _cause(exc)
         )
+        self._answer_failure(request, error)
+
+    def _answer_failure(self, request: ClientRequest, error: ProxyError) -> None:
         with contextlib.suppress(ClientGoneError):
             Reply(request, b"").send_error(error, close=True)
 
@@ -229,6 +249,10 @@ class ClientConnection(web.RequestHandler):
         """Parse, and keep an eye on a head that does not become complete."""
         super().data_received(data)
         if self._waiter is None or self._waiter.done() or self._messages:
+            if self._messages:
+                self._judge_messages(self._head_bytes + len(data))
+            if self._awaited_body is not None:
+                self._count_overhead(self._awaited_body, len(data))
             self._head_bytes = 0
             return
         if not self._head_bytes:
@@ -239,6 +263,45 @@ class ClientConnection(web.RequestHandler):
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(_head_too_large())
+
+    def _judge_messages(self, size: int) -> None:
+        """Apply what aiohttp does not: a bound on whole heads, the end of bad bodies.
+
+        Args:
+            size: how many bytes these messages may have come in.
+        """
+        messages = self._messages
+        if size > MAX_HEAD_BYTES:
+            for index, (message, _) in enumerate(messages):
+                if isinstance(message, RawRequestMessage) and _is_oversized(message):
+                    refused = _ErrInfo(431, _head_too_large(), "")
+                    messages[index] = (refused, EMPTY_PAYLOAD)
+        last = messages[-1][0]
+        if isinstance(last, RawRequestMessage):
+            return
+        # The parser has given up in the middle of the body of the message before.
+        if len(messages) > 1:
+            content = messages[-2][1]
+        elif self._current_request is not None:
+            content = self._current_request.content
+        else:
+            return
+        if not content.is_eof():
+            content.set_exception(
+                RequestError(f"The request body is malformed: {_cause(last.exc)}.")
+            )
+
+    def _count_overhead(self, content: "StreamReader", size: int) -> None:
+        """Bound chunk extensions and trailers (RFC 9112 section 7.1.1)."""
+        if content.total_bytes != self._body_bytes:
+            self._body_bytes = content.total_bytes
+            self._overhead = 0
+            return
+        self._overhead += size
+        if self._overhead > _MAX_OVERHEAD_BYTES and not content.is_eof():
+            content.set_exception(
+                RequestError("The request sends chunk extensions without end.")
+            )
 
     def await_body(self, content: "StreamReader | None") -> None:
         """Note that a handler waits for body bytes, or no longer does."""
@@ -332,7 +395,7 @@ class ClientConnection(web.RequestHandler):
         """When this connection became idle; None while it serves a request."""
         if self._waiter is None or self._waiter.done() or self._messages:
             return None
-        return self._next_keepalive_close_time - self._keepalive_timeout
+        return self._idle_from
 
     @property
     def held_pool(self) -> "OriginPool | None":
@@ -404,6 +467,11 @@ def _cause(exc: BaseException) -> str:
     if quotes or not isinstance(exc, BadHttpMessage):
         return type(exc).__name__
     return exc.message.partition("\n")[0]
+
+
+def _is_oversized(message: RawRequestMessage) -> bool:
+    size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+    return size > MAX_HEAD_BYTES
 
 
 def _is_too_large(exc: BadHttpMessage) -> bool:

@@ -3,7 +3,6 @@
 The seam to aiohttp, together with ``client``.
 """
 
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,9 +15,8 @@ from reuse_proxy.downstream.client import (
     MAX_TARGET_BYTES,
     ClientConnection,
     ClientRequest,
-    internal_error,
 )
-from reuse_proxy.downstream.reply import ClientGoneError, Reply
+from reuse_proxy.downstream.reply import Reply
 from reuse_proxy.errors import (
     ProxyError,
     RequestError,
@@ -74,14 +72,14 @@ class ProxyServer(web.Server):
             access_log=None,
             tcp_keepalive=False,
             auto_decompress=False,
-            keepalive_timeout=idle_timeout,
             max_line_size=MAX_TARGET_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_FIELDS,
             read_bufsize=_READ_BUFFER_BYTES,
         )
-        self._handler = handler
+        self.handler = handler
         self._access = access
+        self._idle_timeout = idle_timeout
         self._max_clients = max_clients
         self._logged_at = 0.0
         self._unlogged = 0
@@ -96,19 +94,6 @@ class ProxyServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Make the protocol of one client connection."""
         return ClientConnection(self, loop=self._loop, **self._kwargs)
-
-    async def handle(self, request: ClientRequest) -> Reply:
-        """Answer one request; a failure of our own becomes an answer too."""
-        self.requests_count += 1
-        try:
-            return await self._handler(request)
-        except Exception as error:  # noqa: BLE001 - the last resort
-            self.log_limited(logging.ERROR, "an error of our own", error=error)
-            reply = Reply(request, b"")
-            reply.persistent = False
-            with contextlib.suppress(ClientGoneError):
-                reply.send_error(internal_error(), close=True)
-            return reply
 
     def refusal(self, client: ClientConnection) -> ProxyError | None:
         """Return why a new client is turned away; make room for it where possible."""
@@ -176,3 +161,7 @@ class ProxyServer(web.Server):
         for client in list(self.pending):
             if not client.check(now):
                 self.pending.discard(client)
+        for client in cast("list[ClientConnection]", self.connections):
+            idle_since = client.idle_since
+            if idle_since is not None and now - idle_since >= self._idle_timeout:
+                client.force_close()

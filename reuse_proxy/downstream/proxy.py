@@ -155,7 +155,7 @@ class ProxyHandler:
             await connection.taken()
         connection.exchange = exchange
         try:
-            async with exchange:
+            with exchange:
                 await self._relay(exchange, reply)
         except ProxyError as error:
             exchange.count(reply.status_sent or error.status)

@@ -65,6 +65,11 @@ _NOT_HOP_BY_HOP: Final = frozenset({b"content-length", b"transfer-encoding", b"h
 _HARMLESS_OPTIONS: Final = frozenset(
     {b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings", b""}
 )
+_COMMON_OPTIONS: Final = {
+    b"close": [b"close"],
+    b"keep-alive": [b"keep-alive"],
+    b"Keep-Alive": [b"keep-alive"],
+}
 _MAX_SPELLINGS: Final = 4096
 _kind_of: dict[bytes, int] = {}
 _valid_hosts: dict[bytes, bool] = {}
@@ -205,6 +210,8 @@ def _count(value: bytes) -> int:
 
 
 def _options(value: bytes) -> list[bytes]:
+    if value in _COMMON_OPTIONS:
+        return _COMMON_OPTIONS[value]
     return [option.strip().lower() for option in value.split(b",")]
 
 
@@ -212,9 +219,9 @@ def _drop_options(
     fields: "RequestFields | ResponseFields", options: list[bytes]
 ) -> None:
     """Remove the fields that Connection names (RFC 9110 section 7.6.1)."""
-    named = set(options) - _HARMLESS_OPTIONS - _NOT_HOP_BY_HOP
-    if not named:
+    if _HARMLESS_OPTIONS.issuperset(options):
         return
+    named = set(options) - _NOT_HOP_BY_HOP
     kept = []
     for index, line in enumerate(fields.lines):
         if line.partition(b":")[0].lower() in named:
@@ -253,72 +260,75 @@ class ResponseFields:
         self.has_date = False
         self.event_stream = False
 
+    def add(self, name: bytes, value: bytes) -> None:
+        """Take in one line.
 
-def read_response_fields(raw: Fields) -> ResponseFields:
-    """Walk a response's fields.
-
-    Raises:
-        UpstreamProtocolError: framing that must not be forwarded (RFC 9112 section
-            6.3): an invalid Content-Length, or a coding other than chunked.
-    """
-    fields = ResponseFields()
-    lines = fields.lines
-    known = _kind_of
-    for name, value in raw:
-        kind = known.get(name)
+        Raises:
+            UpstreamProtocolError: framing that must not be forwarded (RFC 9112
+                section 6.3): an invalid Content-Length, a coding other than chunked.
+        """
+        kind = _kind_of.get(name)
         if kind is None:
             kind = _learn_kind(name)
-        if kind == _Kind.PASS:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        else:
-            _read_response_field(fields, kind, name, value)
-    if fields.options:
-        fields.close = b"close" in fields.options
-        fields.keep_alive = b"keep-alive" in fields.options
-        _drop_options(fields, fields.options)
-    return fields
-
-
-def _read_response_field(
-    fields: ResponseFields, kind: int, name: bytes, value: bytes
-) -> None:
-    match kind:
-        case _Kind.LENGTH:
-            _read_response_length(fields, value)
-            fields.length_line = b"%b: %b\r\n" % (name, value)
-            fields.lines.append(fields.length_line)
-        case _Kind.CONNECTION:
-            fields.options += _options(value)
-        case _Kind.CODING:
-            _read_response_coding(fields, value)
-        case _Kind.KEEP_ALIVE:
-            fields.keep_alive_timeout = _keep_alive_timeout(value)
-        case _Kind.DROP:
-            pass
-        case _:
+        line = b"%b: %b\r\n" % (name, value)
+        if kind != _Kind.PASS:
             if kind == _Kind.DATE:
-                fields.has_date = True
-            elif kind == _Kind.TYPE:
-                fields.event_stream = value.lower().startswith(b"text/event-stream")
-            fields.lines.append(b"%b: %b\r\n" % (name, value))
+                self.has_date = True
+            elif kind == _Kind.LENGTH:
+                self._read_length(value)
+                self.length_line = line
+            elif not self._passes(kind, value):
+                return
+        self.lines.append(line)
+
+    def _passes(self, kind: int, value: bytes) -> bool:
+        """Learn from a field of the rarer kinds; tell whether it passes."""
+        match kind:
+            case _Kind.CONNECTION:
+                self.options += _options(value)
+            case _Kind.CODING:
+                self._read_coding(value)
+            case _Kind.KEEP_ALIVE:
+                self.keep_alive_timeout = _keep_alive_timeout(value)
+            case _Kind.DROP:
+                pass
+            case _:
+                if kind == _Kind.TYPE:
+                    self.event_stream = value[:17].lower() == b"text/event-stream"
+                return True
+        return False
+
+    def finish(self) -> None:
+        """Apply what Connection says, once all lines are in."""
+        if self.options:
+            self.close = b"close" in self.options
+            self.keep_alive = b"keep-alive" in self.options
+            _drop_options(self, self.options)
+
+    def _read_length(self, value: bytes) -> None:
+        length = framing.parse_length(value)
+        if length is None or self.length is not None:
+            raise UpstreamProtocolError(
+                "The origin's Content-Length is not one decimal number."
+            )
+        self.length = length
+
+    def _read_coding(self, value: bytes) -> None:
+        if value.lower() != b"chunked" or self.chunked:
+            raise UpstreamProtocolError(
+                "The origin uses a transfer coding other than chunked.",
+                error="http_response_transfer_coding",
+            )
+        self.chunked = True
 
 
-def _read_response_length(fields: ResponseFields, value: bytes) -> None:
-    length = framing.parse_length(value.strip())
-    if length is None or fields.length is not None:
-        raise UpstreamProtocolError(
-            "The origin's Content-Length is not one decimal number."
-        )
-    fields.length = length
-
-
-def _read_response_coding(fields: ResponseFields, value: bytes) -> None:
-    if value.strip().lower() != b"chunked" or fields.chunked:
-        raise UpstreamProtocolError(
-            "The origin uses a transfer coding other than chunked.",
-            error="http_response_transfer_coding",
-        )
-    fields.chunked = True
+def read_response_fields(raw: Fields) -> ResponseFields:
+    """Walk a response's fields; see :meth:`ResponseFields.add`."""
+    fields = ResponseFields()
+    for name, value in raw:
+        fields.add(name, value)
+    fields.finish()
+    return fields
 
 
 def _keep_alive_timeout(value: bytes) -> float | None:

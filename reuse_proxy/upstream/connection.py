@@ -18,7 +18,7 @@ from reuse_proxy.errors import (
     UpstreamProtocolError,
 )
 from reuse_proxy.http import framing
-from reuse_proxy.http.headers import ResponseFields, read_response_fields
+from reuse_proxy.http.headers import ResponseFields
 from reuse_proxy.upstream.pool import CloseReason, State
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ _HIGH_WATER: Final = 256 * 1024
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 256
 _MAX_INTERIM: Final = 100
-# Chunk extensions and trailers carry no content; this much in a row is an attack.
+# Heads, chunk extensions and trailers carry no content; this much of them in one
+# exchange is an attack.  The parser keeps an unfinished field to itself meanwhile.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 _VERSIONS: Final = ("1.0", "1.1")
 
@@ -77,6 +78,7 @@ class UpstreamConnection(AsyncioProtocol):
         "_can_write",
         "_complete",
         "_error",
+        "_field_count",
         "_fields",
         "_head_bytes",
         "_heads",
@@ -145,7 +147,8 @@ class UpstreamConnection(AsyncioProtocol):
         self._reading = True
         self._heads: deque[ResponseHead] = deque()
         self._body: list[bytes] = []
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields = ResponseFields()
+        self._field_count = 0
         self._error: ProxyError | None = None
         self._reset("")
         self._complete = True
@@ -329,20 +332,14 @@ class UpstreamConnection(AsyncioProtocol):
             self._owner.connection_broken(self, CloseReason.UNSOLICITED)
             return
         self.received = True
-        pieces = len(self._body)
-        done = self._complete
+        before, done = self.body_bytes, self._complete
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._protocol_error(
-                "The origin switched protocols, which the request did not ask for.",
-                error="http_upgrade_failed",
-            )
         except httptools.HttpParserError as exc:
             self._parser_error(exc)
         if done or (self._complete and self._is_head and not _ends_head(data)):
             self._surplus = True
-        if self._reply is not None and len(self._body) == pieces:
+        if self.body_bytes == before:
             self._count_overhead(len(data))
         self._wake()
 
@@ -387,20 +384,24 @@ class UpstreamConnection(AsyncioProtocol):
             raise UpstreamProtocolError("The origin sent more than one response.")
         self._reason = b""
         self._head_bytes = 0
-        self._fields = []
+        self._field_count = 0
+        self._fields = ResponseFields()
 
     def on_status(self, reason: bytes) -> None:
         """Keep the reason phrase, which may come in parts."""
         self._reason += reason
-        self._count_head_bytes(len(reason))
+        self._head_bytes += len(reason)
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self._head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field; those after the body are trailers, which are dropped."""
-        self._count_head_bytes(len(name) + len(value) + 4)
+        """Take in a field; those after the body are trailers, which are dropped."""
+        self._head_bytes += len(name) + len(value) + 4
+        self._field_count += 1
+        if self._head_bytes > _MAX_HEAD_BYTES or self._field_count > _MAX_FIELDS:
+            self._head_too_large()
         if self._reply is None:
-            self._fields.append((name, value.rstrip(b" \t")))
-            if len(self._fields) > _MAX_FIELDS:
-                self._head_too_large()
+            self._fields.add(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Take in a head, and learn from it how the body ends."""
@@ -410,12 +411,13 @@ class UpstreamConnection(AsyncioProtocol):
             raise UpstreamProtocolError(
                 f"The origin answered with HTTP/{version} and status {status}."
             )
-        head = ResponseHead(
-            status,
-            self._reason,
-            read_response_fields(self._fields),
-            http10=version == "1.0",
-        )
+        if status == 101:
+            raise UpstreamProtocolError(
+                "The origin switched protocols, which the request did not ask for.",
+                error="http_upgrade_failed",
+            )
+        self._fields.finish()
+        head = ResponseHead(status, self._reason, self._fields, http10=version == "1.0")
         if head.interim:
             self._interim += 1
             if self._interim > _MAX_INTERIM:
@@ -483,11 +485,6 @@ class UpstreamConnection(AsyncioProtocol):
             self._until_eof = True
             self._keep = False
 
-    def _count_head_bytes(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            self._head_too_large()
-
     def _head_too_large(self) -> None:
         raise UpstreamProtocolError(
             f"The origin's head exceeds {_MAX_HEAD_BYTES} bytes or {_MAX_FIELDS} fields.",
@@ -495,11 +492,13 @@ class UpstreamConnection(AsyncioProtocol):
         )
 
     def _count_overhead(self, size: int) -> None:
-        if self.discarding or self._complete:
+        if self._complete:
             return
         self._overhead += size
         if self._overhead > _MAX_OVERHEAD_BYTES:
-            self._protocol_error("The origin sends chunk extensions without end.")
+            self._protocol_error(
+                "The origin sends a field or a chunk extension without end."
+            )
 
     def _parser_error(self, exc: "httptools.HttpParserError") -> None:
         cause = exc.__context__
@@ -540,7 +539,8 @@ class UpstreamConnection(AsyncioProtocol):
 
 
 def _ends_head(data: bytes) -> bool:
-    return data.endswith(b"\r\n\r\n")
+    # The head's end may have come in a segment of its own, or in two.
+    return data.endswith(b"\r\n\r\n") or b"\r\n\r\n".endswith(data)
 
 
 def _reason_of(error: ProxyError) -> CloseReason:

@@ -44,12 +44,14 @@ class NameCache:
         timeout: float,
         tasks: "TaskSet",
         stats: "SessionStats",
+        changed: "Callable[[str, Addresses], None]",
     ) -> None:
         self._resolver = resolver
         self._ttl = ttl
         self._timeout = timeout
         self._tasks = tasks
         self._stats = stats
+        self._changed = changed
         self._entries: dict[str, _Entry] = {}
         self._lookups: dict[str, asyncio.Task[Addresses]] = {}
 
@@ -70,21 +72,13 @@ class NameCache:
         # Shielded: one client that leaves must not end the look-up of the others.
         return await asyncio.shield(self._lookup(host))
 
-    def refresh(self, host: str, changed: "Callable[[str, Addresses], None]") -> None:
+    def refresh(self, host: str) -> "asyncio.Task[Addresses] | None":
         """Look a name up again in the background once its addresses are stale."""
         entry = self._entries.get(host)
         now = asyncio.get_running_loop().time()
         if entry is None or now < entry.expires_at or host in self._lookups:
-            return
-        old = entry.addresses
-
-        def compare(lookup: "asyncio.Task[Addresses]") -> None:
-            if lookup.cancelled() or lookup.exception() is not None:
-                return
-            if set(lookup.result()) != set(old):
-                changed(host, lookup.result())
-
-        self._lookup(host).add_done_callback(compare)
+            return None
+        return self._lookup(host)
 
     def sweep(self, now: float) -> None:
         """Forget names that nobody has asked for since their addresses went stale."""
@@ -115,6 +109,8 @@ class NameCache:
             async with asyncio.timeout(self._timeout):
                 found = await self._resolver.resolve(host, 0, socket.AF_UNSPEC)
             if not found:
+                raise socket.gaierror(socket.EAI_NONAME, "it has no address")
+            if not found:
                 raise OSError(None, "it has no usable address")  # noqa: TRY301
         except TimeoutError:
             self._stats.dns_lookups["timeout"] += 1
@@ -135,7 +131,11 @@ class NameCache:
         self._stats.dns_lookups["ok"] += 1
         self._stats.connect_seconds["dns"].observe(loop.time() - started)
         entry.addresses = tuple(dict.fromkeys(result["host"] for result in found))
+        old = self._entries.get(host)
         self._entries[host] = entry
+        if old is not None and set(old.addresses) != set(entry.addresses):
+            # Whoever asked: a change that a dial finds is a change too.
+            self._changed(host, entry.addresses)
         return entry.addresses
 
 

@@ -239,8 +239,8 @@ class Pool:
         if pool.waiters or not pool.idle:
             return None
         connection = pool.idle[-1]
-        limit = min(self._idle_limit(pool, connection), max_idle)
-        if now - connection.idle_since >= limit:
+        idle = now - connection.idle_since
+        if idle >= max_idle or idle >= self._idle_limit(pool, connection):
             return None
         self._activate(connection)
         return connection
@@ -476,7 +476,10 @@ class Pool:
 
     def _activate(self, connection: Poolable) -> None:
         pool = connection.pool
-        pool.idle.remove(connection)
+        if pool.idle[-1] is connection:
+            pool.idle.pop()
+        else:
+            pool.idle.remove(connection)
         del self._idle[connection]
         connection.leases += 1
         if connection.leases >= connection.capacity:

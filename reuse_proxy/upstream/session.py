@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.policy import DestinationPolicy
 
 _SWEEP_S: Final = 1.0
+_FOREVER: Final = float("inf")
 _LIFETIME_JITTER: Final = 0.1
 # Closing takes one turn of the loop; this only bounds a stuck one.
 _CLOSE_TIMEOUT_S: Final = 2.0
@@ -96,6 +97,7 @@ class UpstreamSession:
             timeout=options.connect_timeout,
             tasks=self._tasks,
             stats=self.stats,
+            changed=self._addresses_changed,
         )
         self._dialer = Dialer(
             self._names,
@@ -110,8 +112,8 @@ class UpstreamSession:
 
     # Lease...
 
-    async def lease(self, origin: "Origin", *, unsafe: bool) -> UpstreamConnection:
-        """Lease a connection that is ready for a request.
+    def take(self, origin: "Origin", *, unsafe: bool) -> UpstreamConnection | None:
+        """Lease an idle connection that is ready, if there is one and nobody waits.
 
         The caller sends without awaiting in between, and settles.
 
@@ -119,30 +121,49 @@ class UpstreamSession:
             origin: where the request goes.
             unsafe: its method must not be repeated, so only a connection that was
                 idle for less than ``unsafe_reuse_max_idle`` will do.
+        """
+        pool = self.pool.origins.get(origin)
+        if pool is None:
+            return None
+        now = self._loop.time()
+        while True:
+            taken = self.pool.take(pool, now, self._max_idle(unsafe=unsafe))
+            if taken is None:
+                return None
+            connection = cast("UpstreamConnection", taken)
+            if self._is_ready(connection):
+                return connection
+
+    async def wait(self, origin: "Origin", *, unsafe: bool) -> UpstreamConnection:
+        """Lease a connection as :meth:`take` does, after queueing for it.
 
         Raises:
             UnavailableError: the queue is full, or ``queue_timeout`` has passed.
             ProxyError: dialling failed.
         """
         pool = self.pool.origins.get(origin) or self._admit(origin)
-        max_idle = self._options.unsafe_reuse_max_idle if unsafe else float("inf")
         waiter: Waiter | None = None
         while True:
-            now = self._loop.time()
-            taken = self.pool.take(pool, now, max_idle)
-            if taken is None:
-                waiter = await self._queue(pool, max_idle, waiter)
-                taken = waiter.connection
-            connection = cast("UpstreamConnection", taken)
-            if connection.ready():
-                if connection.requests:
-                    pool.stats.reused += 1
-                connection.moved_at = now
+            waiter = await self._queue(pool, self._max_idle(unsafe=unsafe), waiter)
+            connection = cast("UpstreamConnection", waiter.connection)
+            if self._is_ready(connection):
                 return connection
-            connection.leases -= 1
-            self._discard(connection, CloseReason.STALE)
             if not connection.requests:
                 raise UpstreamClosedError(f"{origin} accepts and closes at once.")
+
+    def _max_idle(self, *, unsafe: bool) -> float:
+        return self._options.unsafe_reuse_max_idle if unsafe else _FOREVER
+
+    def _is_ready(self, connection: UpstreamConnection) -> bool:
+        """Count a lease of a connection that is ready, or discard it as stale."""
+        if connection.ready():
+            if connection.requests:
+                connection.pool.stats.reused += 1
+            connection.moved = True
+            return True
+        connection.leases -= 1
+        self._discard(connection, CloseReason.STALE)
+        return False
 
     async def _queue(
         self, pool: OriginPool, max_idle: float, served: Waiter | None
@@ -187,7 +208,8 @@ class UpstreamSession:
         if connection.state is not State.ACTIVE:
             connection.leases -= 1
         elif connection.reusable:
-            connection.discard_body()
+            if not connection.exhausted:
+                connection.discard_body()
             self._carry_out(self.pool.release(connection, self._loop.time()))
         elif (
             connection.complete
@@ -321,13 +343,14 @@ class UpstreamSession:
                 case Dial(pool):
                     self._tasks.start(self._dial(pool), name=f"dial {pool.origin}")
                 case Recheck(pool, at):
-                    self._loop.call_at(at, self._recheck, pool)
+                    self._loop.call_at(at, self._recheck, pool, at)
                 case _:
                     assert_never(action)
 
-    def _recheck(self, pool: OriginPool) -> None:
+    def _recheck(self, pool: OriginPool, at: float) -> None:
         if not self._closed:
-            self._carry_out(self.pool.assign(pool, self._loop.time()))
+            # uvloop rounds timers to milliseconds, so this may be called too early.
+            self._carry_out(self.pool.assign(pool, max(at, self._loop.time())))
 
     def _discard(self, connection: Poolable, reason: CloseReason) -> None:
         self._carry_out(self.pool.discard(connection, reason))
@@ -379,7 +402,7 @@ class UpstreamSession:
             for connection in pool.active:
                 self._check_progress(cast("UpstreamConnection", connection), now)
             if pool.open and not is_address(pool.origin.host):
-                self._names.refresh(pool.origin.host, self._addresses_changed)
+                self._names.refresh(pool.origin.host)
 
     def _check_progress(self, connection: UpstreamConnection, now: float) -> None:
         """Fail an exchange whose origin has moved no byte for too long."""

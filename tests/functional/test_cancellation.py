@@ -89,7 +89,7 @@ def forwarded(url: str, *, method: str = "GET", pieces: int = 0, fields=()):
 
 async def carry_out(proxy, request, tasks):
     """Run an exchange to its end; return the length of the body."""
-    async with Exchange(proxy.session, request, tasks=tasks) as exchange:
+    with Exchange(proxy.session, request, tasks=tasks) as exchange:
         head = await exchange.start()
         while head.interim:
             head = await exchange.next_head()
@@ -120,7 +120,7 @@ async def occupied(proxy, origin, tasks):
 
     async def hold():
         request = forwarded(f"{origin.url}/hold")
-        async with Exchange(proxy.session, request, tasks=tasks) as exchange:
+        with Exchange(proxy.session, request, tasks=tasks) as exchange:
             await exchange.start()
             await asyncio.sleep(0.02)
             origin.release.set()

@@ -1,6 +1,7 @@
 """Request bodies, pipelines and patience: rows A12 to A14 and A19 to A22."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -18,6 +19,14 @@ def chunked(origin, body, *fields):
     return request_bytes(
         f"{origin.url}/echo", coding, *fields, method="POST", body=body
     )
+
+
+async def record_upload(connection):
+    """Keep what comes after a head until the proxy closes, as raw bytes."""
+    request = await connection.head()
+    with contextlib.suppress(ConnectionError):
+        while data := await connection.reader.read(65536):
+            request.body += data
 
 
 @pytest.mark.parametrize(
@@ -41,18 +50,19 @@ def chunked(origin, body, *fields):
     ],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_a12_a13_a_malformed_chunk_is_refused(client, origin, body, at_once):
+async def test_a12_a13_a_malformed_chunk_is_refused(client, make_origin, body, at_once):
     """The origin never sees the end of such a body, with or without its head."""
+    origin = await make_origin(record_upload)
     raw = chunked(origin, body)
     if not at_once:
         end = raw.index(b"\r\n\r\n") + 4
         await client.send(raw[:end])
-        await origin.until(lambda: origin.accepted == 1)
+        await origin.until(lambda: len(origin.requests) == 1)
         raw = raw[end:]
 
-    response = await assert_refused(client, raw, method="POST")
-    assert body not in response.body
-    assert all(request.body != b"hello" for request in origin.requests)
+    await assert_refused(client, raw, method="POST")
+    await origin.until(lambda: origin.open == 0)
+    assert all(b"0\r\n\r\n" not in request.body for request in origin.requests)
 
 
 async def test_a13_chunk_extensions_are_ignored_and_not_forwarded(client, make_origin):
@@ -75,22 +85,21 @@ async def test_a13_chunk_extensions_are_ignored_and_not_forwarded(client, make_o
 async def test_a13_a_chunk_extension_without_end_is_refused(client, origin):
     """A megabyte of it carries no content, so it is an attack."""
     await client.send(chunked(origin, b"5;"))
-    await client.send(b"x" * 2**20)
+    await origin.until(lambda: origin.accepted == 1)
 
-    assert_own_error(await client.response("POST"), 400)
+    await assert_refused(client, b"x" * (2**20 + 1), method="POST")
+    assert origin.accepted == 1
 
 
-@pytest.mark.parametrize(
-    "trailer",
-    [
-        "Content-Length: 99",
-        "Host: evil.test",
-        "Authorization: Basic eDp5",
-        "Transfer-Encoding: gzip",
-        "X-Checksum: 1",
-        "Connection: close",
-    ],
-)
+async def test_a13_trailers_without_end_are_refused(client, origin):
+    """Not one of them is kept, and they do not go on for ever."""
+    await client.send(chunked(origin, b"5\r\nhello\r\n0\r\n"))
+    await origin.until(lambda: origin.accepted == 1)
+
+    await assert_refused(client, b"X-A: b\r\n" * 2**18, method="POST")
+
+
+@pytest.mark.parametrize("trailer", ["Authorization: Basic eDp5", "X-Checksum: 1"])
 async def test_a14_trailers_have_no_effect(client, origin, trailer):
     """They are read, dropped, and never merged into the head."""
     body = f"5\r\nhello\r\n0\r\n{trailer}\r\n\r\n".encode()
@@ -99,10 +108,22 @@ async def test_a14_trailers_have_no_effect(client, origin, trailer):
         response = await client.response("POST")
 
         assert response.body == b"hello"
-    name = trailer.partition(":")[0].encode()
-    before = {b"Host": [origin.authority], b"Transfer-Encoding": [b"chunked"]}
-    assert origin.requests[0].values(name) == before.get(name, [])
-    assert origin.requests[0].values(b"trailer") == []
+    for name in (trailer.partition(":")[0].encode(), b"trailer"):
+        assert [request.values(name) for request in origin.requests] == [[], []]
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    ["Content-Length: 99", "Host: x.test", "Transfer-Encoding: gzip", "Connection: x"],
+)
+async def test_a14_a_trailer_that_would_change_the_framing_or_host_is_refused(
+    client, origin, trailer
+):
+    """Stricter than ignoring it: such a field has no business there."""
+    body = f"5\r\nhello\r\n0\r\n{trailer}\r\n\r\n".encode()
+
+    await assert_refused(client, chunked(origin, body), method="POST")
+    assert_untouched(origin)
 
 
 async def test_a19_pipelined_requests_wait_for_the_slow_first_one(client, origin):

@@ -13,7 +13,7 @@ async def drip(client, data, *, every=0.02):
     """Send byte by byte until the proxy closes; return what it answered."""
     closed = asyncio.get_running_loop().create_task(client.until_closed())
     for position in range(len(data)):
-        if closed.done():
+        if client.writer.transport.is_closing():
             break
         client.writer.write(data[position : position + 1])
         await asyncio.wait([closed], timeout=every)
@@ -155,7 +155,7 @@ async def test_s17_an_origin_that_stays_silent_is_answered_with_504(
 
     assert response.status == 504
     assert b"response_timeout" in response.body
-    await origin.until(lambda: origin.connections[0].reader.at_eof())
+    await origin.until(origin.connections[0].reader.at_eof)
 
 
 async def test_s17_an_origin_that_stops_midway_truncates(
@@ -178,6 +178,8 @@ async def answer_to(client, head):
     """Send a head as fast as it is taken, and read the answer to it."""
     answer = asyncio.get_running_loop().create_task(client.until_closed())
     for position in range(0, len(head), 4096):
+        if client.writer.transport.is_closing():
+            break
         client.writer.write(head[position : position + 4096])
         await asyncio.wait([answer], timeout=0)
     return await answer
@@ -283,6 +285,8 @@ async def test_s24_a_pipeline_is_read_no_faster_than_it_is_served(
 
     assert unsent() == before > len(pipeline) - 8_000_000
     assert len(origin.requests) == 1
+    client.reset()
+    origin.release.set()
 
 
 async def test_s24_responses_that_are_not_read_stop_the_pipeline(

@@ -91,7 +91,9 @@ async def misbehave(connection: OriginConnection) -> None:
             mark = marked(int(number), len(request.body))
             if request.body and request.body != mark:
                 behaviour = "wrong_upload"
-        if not await _answer(connection, request, int(number), int(size), framing, behaviour):
+        if not await _answer(
+            connection, request, int(number), int(size), framing, behaviour
+        ):
             return
 
 

@@ -148,7 +148,9 @@ class Client:
         await self.close()
 
 
-def request_bytes(url: str, *fields: str, method: str = "GET", body: bytes = b"") -> bytes:
+def request_bytes(
+    url: str, *fields: str, method: str = "GET", body: bytes = b""
+) -> bytes:
     """Spell a request in absolute-form with the Host that belongs to it."""
     authority = url.split("://", 1)[-1].split("/", 1)[0]
     lines = [f"{method} {url} HTTP/1.1", f"Host: {authority}", *fields, "", ""]

@@ -92,15 +92,15 @@ class OriginConnection:
         self.writer.write(b"".join(pieces))
         await self.writer.drain()
 
-    async def reply(self, body: bytes = b"", *fields: bytes, status: int = 200) -> None:
+    async def reply(
+        self, body: bytes | memoryview = b"", *fields: bytes, status: int = 200
+    ) -> None:
         """Write a counted response."""
+        head = b"HTTP/1.1 %d Fine\r\nContent-Length: %d\r\n" % (status, len(body))
         lines = b"".join(line + b"\r\n" for line in fields)
-        await self.send(
-            b"HTTP/1.1 %d Fine\r\nContent-Length: %d\r\n" % (status, len(body)),
-            lines,
-            b"\r\n",
-            body,
-        )
+        self.writer.write(head + lines + b"\r\n")
+        self.writer.write(body)
+        await self.writer.drain()
 
     @property
     def asked(self) -> bool:
@@ -209,6 +209,9 @@ class Origin:
         await self._server.wait_closed()
 
 
+_XS = b"x" * (32 * 1024 * 1024)
+
+
 async def serve_paths(connection: OriginConnection) -> None:
     """Serve by path, with persistent connections.
 
@@ -221,9 +224,11 @@ async def serve_paths(connection: OriginConnection) -> None:
         kind, _, size = request.target.lstrip(b"/").partition(b"/")
         match kind:
             case b"bytes":
-                await connection.reply(b"x" * int(size))
+                await connection.reply(memoryview(_XS)[: int(size)])
             case b"chunked":
-                await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                await connection.send(
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
                 left = int(size)
                 while left:
                     part = min(left, 65536)

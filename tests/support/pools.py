@@ -32,7 +32,7 @@ class FakeConnection:
         self.pool = pool
         self.number = next(self.numbers)
         self.leases = 0
-        self.state = State.IDLE
+        self.state = State.CONNECTING
         self.idle_since = 0.0
         self.idle_limit = FOREVER
         self.expires_at = FOREVER

@@ -25,7 +25,12 @@ def need(program: str) -> str:
 def build_go(source: str, target: Path) -> Path:
     """Compile one of the Go programs."""
     binary = target / source.removesuffix(".go")
-    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "CGO_ENABLED": "0"}
+    environment = {
+        **os.environ,
+        "GO111MODULE": "off",
+        "GOFLAGS": "",
+        "CGO_ENABLED": "0",
+    }
     subprocess.run(  # noqa: S603 - our own source
         [need("go"), "build", "-o", str(binary), str(PROGRAMS / source)],
         check=True,

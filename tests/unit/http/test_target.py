@@ -101,7 +101,12 @@ def test_options_for_a_whole_server_becomes_asterisk():
 
 def test_one_origin_has_one_key_however_it_is_spelled():
     """Case, a trailing dot and the default port make no second pool."""
-    spellings = (b"http://A.test", b"HTTP://a.TEST.", b"http://a.test:80", b"ws://a.test")
+    spellings = (
+        b"http://A.test",
+        b"HTTP://a.TEST.",
+        b"http://a.test:80",
+        b"ws://a.test",
+    )
 
     keys = {parse_absolute(target, method="GET").origin for target in spellings}
 
@@ -158,7 +163,15 @@ def test_a_connect_target_is_host_and_port(target, expected):
 
 @pytest.mark.parametrize(
     "target",
-    [b"a.test", b"a.test:", b":443", b"a.test:0", b"a.test:443/", b"u@a.test:443", b"::1:443"],
+    [
+        b"a.test",
+        b"a.test:",
+        b":443",
+        b"a.test:0",
+        b"a.test:443/",
+        b"u@a.test:443",
+        b"::1:443",
+    ],
 )
 def test_a_connect_target_without_host_or_port_is_refused(target):
     """Both are needed, nothing else may be there."""

@@ -1,0 +1,222 @@
+"""What the project promises about itself: sizes, tests, documents."""
+
+import ast
+import asyncio
+import re
+import statistics
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from reuse_proxy.cli import main
+from reuse_proxy.config.settings import Settings, default_of
+from reuse_proxy.config.sources import flag_name
+
+TOP = Path(__file__).parents[1]
+PACKAGE = TOP / "reuse_proxy"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((TOP / "tests").rglob("test_*.py"))
+README = (TOP / "README.md").read_text("utf-8")
+
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 50
+MAX_MEDIAN_LINES = 10
+
+# Modules that may be longer, and why.
+LONGER = {
+    "config/settings.py": (310, "one field per setting"),
+    "http/headers.py": (
+        340,
+        "one table of all fields, and one walk for each direction",
+    ),
+    "forward.py": (350, "one exchange from queue to settlement"),
+    "downstream/client.py": (450, "the seam to aiohttp stays in one file"),
+    "upstream/session.py": (550, "the one place that carries decisions out"),
+    "upstream/pool.py": (560, "pure decisions over one set of books"),
+    "upstream/connection.py": (560, "a protocol's state machine"),
+}
+
+# Modules without a test file of their own: what they do shows only through sockets.
+COVERED_BY = {
+    "__main__.py": "unit/commands/test_demo.py",
+    "service.py": "functional/test_reuse.py",
+    "forward.py": "functional/test_reuse.py",
+    "admin/app.py": "functional/test_security_exposure.py",
+    "admin/pools.py": "functional/test_reuse.py",
+    "admin/kernel.py": "functional/test_reuse.py",
+    "admin/metrics.py": "test_conventions.py",
+    "commands/serve.py": "unit/test_cli.py",
+    "downstream/access.py": "functional/test_security_exposure.py",
+    "downstream/client.py": "functional/test_protocol_parsing.py",
+    "downstream/listener.py": "functional/test_protocol_parsing.py",
+    "downstream/proxy.py": "functional/test_protocol_targets.py",
+    "downstream/reply.py": "functional/test_protocol_parsing.py",
+    "downstream/stall.py": "functional/test_never_readers.py",
+    "upstream/connection.py": "functional/test_reuse.py",
+    "upstream/dialer.py": "functional/test_security_destinations.py",
+    "upstream/dns.py": "functional/test_security_names.py",
+    "upstream/drain.py": "functional/test_reuse.py",
+    "upstream/policy.py": "functional/test_security_destinations.py",
+    "upstream/session.py": "functional/test_reuse.py",
+}
+
+# Defaults that depend on the machine, or are told in words.
+TOLD_IN_WORDS = {"max_sockets", "deny_ports"}
+
+DOCUMENTS = {
+    "README.md": 150,
+    "ARCHITECTURE.md": 120,
+    "CONTRIBUTING.md": 80,
+    "SECURITY.md": 40,
+}
+
+
+def name_of(path):
+    """Spell a module as it is written in the tables above."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def functions(path):
+    """Return every function of a file."""
+    tree = ast.parse(path.read_text("utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def lines_of(function):
+    """Count a function's lines, its docstring included."""
+    return function.end_lineno - function.lineno + 1
+
+
+def tracked_files():
+    """List what git keeps or would keep; skip where there is no repository."""
+    done = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("not a git repository")
+    return [TOP / name for name in done.stdout.splitlines() if (TOP / name).is_file()]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_fits_in_the_head(path):
+    """At most 300 lines, but for the listed ones."""
+    limit, _ = LONGER.get(name_of(path), (MAX_MODULE_LINES, ""))
+
+    assert len(path.read_text("utf-8").splitlines()) <= limit
+
+
+def test_every_exemption_names_a_module_and_is_needed():
+    """A module that has become short or is gone leaves the list."""
+    sizes = {
+        name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES
+    }
+
+    assert [name for name in LONGER if sizes.get(name, 0) <= MAX_MODULE_LINES] == []
+    assert set(COVERED_BY) <= set(sizes)
+
+
+def test_a_function_fits_on_a_screen():
+    """At most 50 lines each, and half of them at most 10."""
+    lengths = {
+        f"{name_of(path)}:{function.lineno} {function.name}": lines_of(function)
+        for path in MODULES
+        for function in functions(path)
+    }
+
+    assert {k: v for k, v in lengths.items() if v > MAX_FUNCTION_LINES} == {}
+    assert statistics.median(lengths.values()) <= MAX_MEDIAN_LINES
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.name != "__init__.py"], ids=name_of
+)
+def test_a_module_has_a_test_file(path):
+    """tests/unit mirrors the package; the listed ones are covered elsewhere."""
+    own = TOP / "tests/unit" / Path(name_of(path)).with_name(f"test_{path.name}")
+    elsewhere = COVERED_BY.get(name_of(path))
+
+    assert own.exists() or (elsewhere and (TOP / "tests" / elsewhere).exists())
+
+
+def test_every_test_says_in_a_docstring_what_it_shows():
+    """Names are sentences; the docstring tells the case."""
+    silent = [
+        f"{path.relative_to(TOP)}:{function.lineno} {function.name}"
+        for path in TESTS
+        for function in functions(path)
+        if function.name.startswith("test_") and not ast.get_docstring(function)
+    ]
+
+    assert TESTS
+    assert silent == []
+
+
+async def test_every_metric_is_in_the_readme(proxy):
+    """What a scrape names stands in the README, and the other way round."""
+    text = await asyncio.to_thread(scrape, proxy.admin_url)
+    section = README.split("## Metrics", 1)[1].split("\n## ", 1)[0]
+
+    served = set(re.findall(r"^# TYPE reuse_proxy_(\w+) ", text, re.MULTILINE))
+    told = set(re.findall(r"`(\w+)(?:\{[\w,]+\})?`", section)) - {"reuse_proxy_"}
+    assert served == told
+
+
+def scrape(admin_url):
+    """Fetch the metrics as Prometheus would, past any proxy of the environment."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{admin_url}/metrics", timeout=5) as response:
+        return response.read().decode()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_readme_with_its_default(name):
+    """One row for each, by the name that file and environment use."""
+    row = re.search(rf"^\| `{name}` \| ([^|]+) \|", README, re.MULTILINE)
+
+    assert row is not None
+    assert name in TOLD_IN_WORDS or row[1] == default_of(name)
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_every_setting_is_a_flag_in_the_help(command, capsys):
+    """The flags are made from the settings, so none is missing."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+
+    words = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    assert ended.value.code == 0
+    assert {flag_name(name) for name in Settings.model_fields} <= words
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_stays_short(name):
+    """Who wants more reads the code."""
+    assert len((TOP / name).read_text("utf-8").splitlines()) <= DOCUMENTS[name]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_a_document_links_to_exists(name):
+    """Links into the source tree, that is."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (TOP / name).read_text("utf-8"))
+
+    assert [link for link in links if not (TOP / link).exists()] == []
+
+
+def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
+    """Nothing below a home or work folder, which nobody else has."""
+    pattern = re.compile(rb"(?<![\w.:/}>-])/(?:work|root|home|Users)/\w")
+
+    found = [
+        f"{path.relative_to(TOP)}: {match.group()!r}"
+        for path in tracked_files()
+        for match in pattern.finditer(path.read_bytes())
+    ]
+
+    assert found == []
