@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from reuse_proxy.config.settings import Loaded, Settings
 
-_POLL_CLIENTS_S = 0.05
 # What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
 _END_CLIENTS_S = 0.001
 
@@ -135,8 +134,7 @@ class Service:
         self.server.start_draining()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.shutdown_timeout):
-                while self.server.connections:
-                    await asyncio.sleep(_POLL_CLIENTS_S)
+                await self.server.last_client_left()
         return not self.server.connections
 
     async def stop(self) -> None:
@@ -152,7 +150,7 @@ class Service:
         await self._admin_runner.cleanup()
         for address in self._settings.listen:
             if address.path is not None:
-                Path(address.path).unlink(missing_ok=True)
+                _remove(address.path)
 
     async def __aexit__(
         self,
@@ -217,10 +215,18 @@ async def _listen(
     except OSError as exc:
         raise SettingsError(_cannot_listen(address, setting, exc)) from exc
     if address.path is not None:
-        # Only the same user, as for a loopback port nobody else could be told apart.
-        Path(address.path).chmod(0o600)
+        _protect(address.path)
         return address
     return Address(address.host, runner.addresses[before][1])
+
+
+def _protect(path: str) -> None:
+    """Let only this user connect; a socket's clients have no address to judge by."""
+    Path(path).chmod(0o600)
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
 
 
 def _cannot_listen(address: Address, setting: str, exc: OSError) -> str:

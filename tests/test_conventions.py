@@ -28,11 +28,11 @@ MAX_MEDIAN_LINES = 10
 LONGER = {
     "config/settings.py": (310, "one field per setting"),
     "http/headers.py": (
-        340,
+        350,
         "one table of all fields, and one walk for each direction",
     ),
     "forward.py": (350, "one exchange from queue to settlement"),
-    "downstream/client.py": (450, "the seam to aiohttp stays in one file"),
+    "downstream/client.py": (550, "the seam to aiohttp stays in one file"),
     "upstream/session.py": (550, "the one place that carries decisions out"),
     "upstream/pool.py": (560, "pure decisions over one set of books"),
     "upstream/connection.py": (560, "a protocol's state machine"),
@@ -54,7 +54,6 @@ COVERED_BY = {
     "downstream/proxy.py": "functional/test_protocol_targets.py",
     "downstream/reply.py": "functional/test_protocol_parsing.py",
     "downstream/stall.py": "functional/test_never_readers.py",
-    "upstream/connection.py": "functional/test_reuse.py",
     "upstream/dialer.py": "functional/test_security_destinations.py",
     "upstream/dns.py": "functional/test_security_names.py",
     "upstream/drain.py": "functional/test_reuse.py",

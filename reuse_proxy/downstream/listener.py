@@ -3,6 +3,7 @@
 The seam to aiohttp, together with ``client``.
 """
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,7 +17,6 @@ from reuse_proxy.downstream.client import (
     ClientConnection,
     ClientRequest,
 )
-from reuse_proxy.downstream.reply import Reply
 from reuse_proxy.errors import (
     ProxyError,
     RequestError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reuse_proxy.downstream.access import AccessList
+    from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.stall import StallWatch
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class ProxyServer(web.Server):
         self.stall_watch = stall_watch
         self.timeouts = timeouts
         self.draining = False
+        self._left = asyncio.Event()
         # Clients that owe us something: the rest of a head, of a body, a close.
         self.pending: set[ClientConnection] = set()
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -114,7 +116,22 @@ class ProxyServer(web.Server):
     def start_draining(self) -> None:
         """Close idle clients, and the others after their response."""
         self.draining = True
+        self._left.clear()
         self.pre_shutdown()
+
+    async def last_client_left(self) -> None:
+        """Wait until no client is connected."""
+        if self._connections:
+            await self._left.wait()
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Forget a client; tell whoever waits for the last one."""
+        super().connection_lost(handler, exc)
+        self._connections.pop(handler, None)
+        if not self._connections:
+            self._left.set()
 
     def close(self) -> None:
         """Stop the timers."""

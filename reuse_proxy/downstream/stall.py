@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _TICK_S: Final = 0.025
 # While somebody waits for a connection of the same origin (design D8).
 _CONTENDED_S: Final = 1.0
-# Once the oldest has waited that long, for a client that never took a byte since
-# its spool filled: a queue behind many such clients must still move.
-_NEVER_READ_S: Final = 0.05
+# Once the oldest has waited that long, for a client that has not read since its
+# spool filled: a queue behind many such clients must still move.
+_NEVER_READ_S: Final = 0.08
+# Until then the client's kernel fills its own buffer, with a delayed ACK of 40 ms.
+_SETTLED_S: Final = 0.06
 
 
 class StallWatch:
@@ -97,7 +99,7 @@ class StallWatch:
         """Return for how long this client may make no progress, in seconds."""
         if not waiting:
             return self._stall_timeout
-        if oldest >= _CONTENDED_S and not stall.took_any:
+        if oldest >= _CONTENDED_S and not stall.reads:
             return min(_NEVER_READ_S, self._stall_timeout)
         return min(_CONTENDED_S, self._stall_timeout)
 
@@ -111,14 +113,19 @@ class StallWatch:
 class Stall:
     """One client's spool and progress."""
 
-    __slots__ = ("_acknowledged", "_started", "client", "since", "spooled", "took_any")
+    __slots__ = ("_acknowledged", "_started", "_takes", "client", "since", "spooled")
 
     def __init__(self, client: "ClientConnection", now: float) -> None:
         self.client = client
         self.since = self._started = now
         self.spooled = 0
-        self.took_any = False
+        self._takes = 0
         self._acknowledged = client.written - client.buffered - unacknowledged(client)
+
+    @property
+    def reads(self) -> bool:
+        """Whether the client has taken bytes more than once since its spool filled."""
+        return self._takes > 1
 
     def update_spool(self) -> int:
         """Measure the spool again; return by how much it has grown, in bytes."""
@@ -128,9 +135,8 @@ class Stall:
     def update_progress(self, now: float) -> None:
         """Note whether the client has taken bytes since the last look."""
         acknowledged = self.client.written - self.spooled - unacknowledged(self.client)
-        if acknowledged > self._acknowledged:
-            # The first moments only fill the client's own receive buffer.
-            self.took_any = now - self._started > _NEVER_READ_S
+        if acknowledged > self._acknowledged and now - self._started > _SETTLED_S:
+            self._takes += 1
             self.since = now
         self._acknowledged = acknowledged
 

@@ -230,8 +230,8 @@ class UpstreamConnection(AsyncioProtocol):
                 await self._waiter
             finally:
                 self._waiter = None
-            if self._error is not None and not self._heads and not self._body:
-                raise self._error
+            if self.error is not None and not self._heads and not self._body:
+                raise self.error
 
     def take_head(self) -> ResponseHead | None:
         """Return the next response head that has come."""
@@ -509,8 +509,8 @@ class UpstreamConnection(AsyncioProtocol):
         else:
             self._protocol_error(f"The origin's response is not valid HTTP/1.1: {exc}.")
 
-    def _protocol_error(self, sentence: str, *, error: str | None = None) -> None:
-        self.fail(UpstreamProtocolError(sentence, error=error))
+    def _protocol_error(self, sentence: str) -> None:
+        self.fail(UpstreamProtocolError(sentence))
 
     def _closed_early(self, exc: Exception | None) -> None:
         if not self._complete and self._error is None:

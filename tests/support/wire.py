@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from reuse_proxy.http.target import Origin as Key
-from reuse_proxy.upstream.connection import UpstreamConnection
+from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
 from reuse_proxy.upstream.pool import CloseReason, OriginPool, State
 from reuse_proxy.upstream.stats import OriginStats
 from tests.support.origin import Origin
@@ -37,6 +37,8 @@ class Wire:
         self.connection = connection
         self.owner = owner
         self.peer = origin.connections[0]
+        self.until = origin.until
+        self.heads: list[ResponseHead] = []
 
     async def send(self, method="GET", head=GET, *, complete=True):
         """Start an exchange, as after a lease, and wait until it has arrived."""
@@ -57,6 +59,13 @@ class Wire:
             await self.connection.receive()
             body += b"".join(self.connection.take_body())
         return body
+
+    async def rest(self):
+        """Receive heads, noted in `heads`, and the body."""
+        self.heads.append(head := await self.head())
+        while head.interim:
+            self.heads.append(head := await self.head())
+        await self.body()
 
     async def exchange(self, response, method="GET"):
         """Send a request, answer it with these bytes, and receive them."""

@@ -1,7 +1,5 @@
 """One upstream connection against a real origin socket: how responses end."""
 
-import asyncio
-
 import pytest
 
 from reuse_proxy.errors import UpstreamClosedError, UpstreamProtocolError
@@ -16,8 +14,10 @@ from tests.support.wire import wired
         ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
         (
             "GET",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"2;x=y\r\nab\r\n1\r\nc\r\n0\r\nX-Trailer: 1\r\n\r\n",
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"2;x=y\r\nab\r\n1\r\nc\r\n0\r\nX-Trailer: 1\r\n\r\n"
+            ),
             b"abc",
         ),
         ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b""),
@@ -27,8 +27,10 @@ from tests.support.wire import wired
         ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b""),
         (
             "GET",
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
+            (
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+            ),
             b"a",
         ),
         (
@@ -38,8 +40,10 @@ from tests.support.wire import wired
         ),
         (
             "GET",
-            b"HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"
-            b"Content-Length: 1\r\n\r\na",
+            (
+                b"HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"
+                b"Content-Length: 1\r\n\r\na"
+            ),
             b"a",
         ),
     ],
@@ -89,8 +93,10 @@ async def test_a_response_may_come_byte_by_byte():
             CloseReason.UNSOLICITED,
         ),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb",
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+                b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"
+            ),
             CloseReason.UNSOLICITED,
         ),
         (
@@ -126,8 +132,7 @@ async def test_a_body_after_a_head_response_spoils_the_connection(*, rest, apart
             await wire.peer.send(head)
             await wire.head()
             await wire.peer.send(rest)
-            while wire.connection.ready():
-                await asyncio.sleep(0)
+            await wire.until(lambda: not wire.connection.ready())
         else:
             await wire.peer.send(head + rest)
             await wire.head()
@@ -168,13 +173,11 @@ async def test_a_connection_that_ends_early_fails_its_exchange(response, how):
         if how == "fin":
             wire.peer.writer.write_eof()
         else:
-            while response and not wire.connection.received:
-                await asyncio.sleep(0)
+            await wire.until(lambda: wire.connection.received or not response)
             wire.peer.reset()
 
         with pytest.raises(UpstreamClosedError) as caught:
-            await wire.head()
-            await wire.body()
+            await wire.rest()
 
         assert wire.connection.received is bool(response)
         expected = "http_response_incomplete" if response else "connection_terminated"
@@ -222,12 +225,10 @@ async def test_what_is_not_a_response_fails_the_exchange(response):
         await wire.send()
         wire.connection.data_received(response)
 
-        heads = []
         with pytest.raises(UpstreamProtocolError):
-            while True:
-                heads.append((await wire.head()).status)
+            await wire.rest()
 
-        assert set(heads) <= {103}
+        assert {head.status for head in wire.heads} <= {103}
         assert not wire.connection.reusable
         assert wire.connection.reason_to_close == CloseReason.PROTOCOL_ERROR
 

@@ -83,9 +83,7 @@ async def test_a_body_that_is_not_taken_pauses_the_origin():
         wire.peer.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         wire.peer.writer.write(bytes(size))
         await wire.head()
-        async with asyncio.timeout(5):
-            while not wire.connection.paused:
-                await asyncio.sleep(0)
+        await wire.until(lambda: wire.connection.paused)
 
         assert wire.connection.buffered <= 512 * 1024
         assert wire.peer.writer.transport.get_write_buffer_size() > 0
