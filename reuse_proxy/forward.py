@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
     from reuse_proxy.upstream.pool import OriginPool
     from reuse_proxy.upstream.session import UpstreamSession
+    from reuse_proxy.upstream.stats import OriginStats
 
 # Methods that may be repeated (RFC 9110 section 9.2.2).
 _IDEMPOTENT: Final = frozenset(
@@ -110,6 +111,7 @@ class Exchange:
         "_connection",
         "_continue",
         "_held",
+        "_origin_stats",
         "_request",
         "_retried",
         "_session",
@@ -131,6 +133,7 @@ class Exchange:
         self._continue: asyncio.Event | None = None
         self._held: list[bytes] | None = []
         self._retried = False
+        self._origin_stats: OriginStats | None = None
         self._started = session.now
         self.phase = Phase.QUEUE
         self.reused = False
@@ -154,6 +157,7 @@ class Exchange:
             if connection is None:
                 connection = await self._session.wait(origin, unsafe=unsafe)
             self._connection = connection
+            self._origin_stats = connection.pool.stats
             self.reused = connection.requests > 0
             self.phase = Phase.HEAD
             self._send(connection)
@@ -177,7 +181,7 @@ class Exchange:
             connection.send(request.method, head, complete=True)
             return
         whole = self._whole_body(body)
-        if whole is not None and not request.expect_continue:
+        if whole is not None:
             pieces = self._framed(whole, last=True)
             connection.send(request.method, b"".join((head, *pieces)), complete=True)
             return
@@ -191,6 +195,8 @@ class Exchange:
     def _whole_body(self, body: RequestBody) -> bytes | None:
         if self._retried:
             return b"".join(self._held or ())
+        if self._request.expect_continue:
+            return None
         whole = body.take()
         if whole is not None:
             self._hold(whole)
@@ -256,12 +262,12 @@ class Exchange:
                 raise RuntimeError("the response has been taken already")
             await connection.receive()
             head = connection.take_head()
-        if head.interim:
-            if self._continue is not None and head.status == 100:
-                self._continue.set()
-        else:
+        if not head.interim:
             self.phase = Phase.BODY
-            self._judge_upload(head)
+            if self._upload is not None:
+                self._judge_upload(head)
+        elif self._continue is not None and head.status == 100:
+            self._continue.set()
         return head
 
     def _judge_upload(self, head: "ResponseHead") -> None:
@@ -331,14 +337,11 @@ class Exchange:
 
     def count(self, status: int) -> None:
         """Count this exchange under the status that the client was sent."""
-        session = self._session
-        stats = session.pool.origins.get(self._request.target.origin)
-        counters = (
-            stats.stats if stats else session.stats.admit(self._request.target.origin)
-        )
-        counters.requests[status // 100, self.reused] += 1
+        stats = self._session.stats
+        origin = self._origin_stats or stats.admit(self._request.target.origin)
+        origin.requests[status // 100, self.reused] += 1
         via = "reused" if self.reused else "new"
-        session.stats.request_seconds[via].observe(session.now - self._started)
+        stats.request_seconds[via].observe(self._session.now - self._started)
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request.method} {self._request.target.origin} {self.phase}>"

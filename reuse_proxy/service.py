@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import errno
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -148,8 +150,8 @@ class Service:
         await self._resolver.close()
         await self._proxy_runner.cleanup()
         await self._admin_runner.cleanup()
-        for address in self._settings.listen:
-            if address.path is not None:
+        for address in (*self.listening, self.admin_address):
+            if address is not None and address.path is not None:
                 _remove(address.path)
 
     async def __aexit__(
@@ -211,18 +213,33 @@ async def _listen(
         site = web.TCPSite(runner, address.host, address.port)
     before = len(runner.addresses)
     try:
-        await site.start()
+        if address.path is not None:
+            _claim(address.path)
+        with _private_files():
+            await site.start()
     except OSError as exc:
         raise SettingsError(_cannot_listen(address, setting, exc)) from exc
     if address.path is not None:
-        _protect(address.path)
         return address
     return Address(address.host, runner.addresses[before][1])
 
 
-def _protect(path: str) -> None:
+def _claim(path: str) -> None:
+    """Refuse a socket file that somebody serves; asyncio would replace it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
+        if probe.connect_ex(path) in (0, errno.EAGAIN):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+@contextlib.contextmanager
+def _private_files() -> Iterator[None]:
     """Let only this user connect; a socket's clients have no address to judge by."""
-    Path(path).chmod(0o600)
+    mask = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(mask)
 
 
 def _remove(path: str) -> None:

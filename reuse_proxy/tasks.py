@@ -34,6 +34,8 @@ class TaskSet:
 
     async def aclose(self) -> None:
         """Cancel what still runs and wait for its end."""
+        # One that is cancelled before its first step would never clean up.
+        await asyncio.sleep(0)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -31,7 +31,7 @@ def socket_states(descriptors: Iterable[int]) -> Counter[str]:
     for descriptor in descriptors:
         if descriptor >= 0:
             inodes.add(str(os.fstat(descriptor).st_ino))
-    states: Counter[str] = Counter()
+    states = Counter[str](dict.fromkeys(_STATES.values(), 0))
     for table in _TABLES:
         if inodes and table.exists():
             for line in table.read_text("ascii").splitlines()[1:]:

@@ -156,7 +156,7 @@ class ProxyCollector(Collector):
 
     def _queue(self) -> Iterator[Metric]:
         session = self._session
-        lengths: Counter[tuple[str, ...]] = Counter()
+        lengths = Counter[tuple[str, ...]]({(o,): 0 for o in session.stats.origins})
         oldest = 0.0
         for pool in session.pool.origins.values():
             waiting, age = pool.waiting(session.now)

@@ -176,6 +176,8 @@ class ClientConnection(web.RequestHandler):
         try:
             while not self._force_close and not self._close:
                 if not self._messages:
+                    if self.half_closed:
+                        break
                     await self._next_message()
                 if not await self._serve(*self._messages.popleft()):
                     break

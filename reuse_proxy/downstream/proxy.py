@@ -5,6 +5,7 @@ being handled.
 """
 
 import asyncio
+import contextlib
 import secrets
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -50,6 +51,8 @@ class ProxyHandler:
         # The pseudonym names the kind, the comment this process (RFC 9110 section
         # 7.6.3), so that a loop through it is seen and two proxies in a row are not.
         self._via = b"%b (%b)" % (PSEUDONYM, self.instance)
+        self._via_http10 = b"1.0 " + self._via
+        self._via_http11 = b"1.1 " + self._via
 
     async def __call__(self, request: "ClientRequest") -> Reply:
         """Answer one request; what is returned has been written already."""
@@ -59,7 +62,8 @@ class ProxyHandler:
             if forwarded is not None:
                 await self._exchange(request, forwarded, reply)
         except ProxyError as error:
-            self._fail(request, reply, error)
+            with contextlib.suppress(ClientGoneError):
+                self._fail(request, reply, error)
         except ClientGoneError:
             reply.persistent = False
         return reply
@@ -118,7 +122,7 @@ class ProxyHandler:
             request.method,
             target,
             fields,
-            via=b"%b %b" % (b"1.0" if request.http10 else b"1.1", self._via),
+            via=self._via_http10 if request.http10 else self._via_http11,
             framing=framing,
             body=None if framing is Framing.NONE else ClientBody(request),
         )

@@ -73,7 +73,11 @@ class Reply:
     def send_interim(self, head: "ResponseHead") -> None:
         """Pass on a 1xx response; a client of HTTP/1.0 does not know them."""
         if not self._http10:
-            lines = b"".join(head.fields.lines)
+            fields = head.fields
+            if fields.length_line is not None:
+                # RFC 9110 section 8.6: it must not be there.
+                fields.lines.remove(fields.length_line)
+            lines = b"".join(fields.lines)
             self._write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
 
     def send_head(
@@ -96,7 +100,7 @@ class Reply:
         if fields.length_line is not None and head.status == 204:
             # RFC 9110 section 8.6: it must not be there.
             fields.lines.remove(fields.length_line)
-        if self._framing is Framing.CLOSE:
+        if self._framing is Framing.CLOSE or self._connection.ending:
             self.persistent = False
         self.status_sent = head.status
         pieces = [

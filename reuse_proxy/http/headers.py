@@ -5,7 +5,7 @@ fields of this hop go (RFC 9110 section 7.6.1).  What the walk learns on the way
 framing above all, is returned with the lines, so that no head is read twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from reuse_proxy.errors import RequestError, UpstreamProtocolError
@@ -35,10 +35,9 @@ class _Kind:
     TYPE = 11
     IDEMPOTENCY = 12
 
-    # Of a response; in a request they pass.
-    TOLD = (8, 11)
 
-
+# Of interest in a response only.
+_TOLD: Final = (_Kind.DATE, _Kind.TYPE)
 _KINDS: Final = {
     b"connection": _Kind.CONNECTION,
     b"proxy-connection": _Kind.DROP,
@@ -48,6 +47,7 @@ _KINDS: Final = {
     b"te": _Kind.DROP,
     b"trailer": _Kind.DROP,
     b"upgrade": _Kind.DROP,
+    b"http2-settings": _Kind.DROP,
     b"keep-alive": _Kind.KEEP_ALIVE,
     b"host": _Kind.HOST,
     b"content-length": _Kind.LENGTH,
@@ -89,30 +89,18 @@ class RequestFields:
     ``host_at`` is the index at which the Host line belongs.
     """
 
-    __slots__ = (
-        "coding",
-        "expect_continue",
-        "host_at",
-        "host_name",
-        "idempotency_key",
-        "length",
-        "lines",
-        "max_forwards",
-        "options",
-        "via",
-    )
+    coding: Sequence[bytes] = ()
+    expect_continue = False
+    host_at = 0
+    host_name = b"Host"
+    idempotency_key = False
+    length: Sequence[bytes] = ()
+    max_forwards: int | None = None
+    options: Sequence[bytes] = ()
+    via: Sequence[bytes] = ()
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.host_at = 0
-        self.host_name = b"Host"
-        self.length: list[bytes] = []
-        self.coding: list[bytes] = []
-        self.options: list[bytes] = []
-        self.via: list[bytes] = []
-        self.expect_continue = False
-        self.idempotency_key = False
-        self.max_forwards: int | None = None
 
     def framing(self, *, http10: bool) -> tuple[Framing, int]:
         """Decide the body's framing; see :func:`framing.request_framing`."""
@@ -141,7 +129,7 @@ def read_request_fields(raw: Fields, *, traced: bool) -> RequestFields:
         kind = known.get(name)
         if kind is None:
             kind = _learn_kind(name)
-        if kind == _Kind.PASS or kind in _Kind.TOLD:
+        if not kind or kind in _TOLD:
             lines.append(b"%b: %b\r\n" % (name, value))
         else:
             _read_request_field(fields, kind, name, value, traced=traced)
@@ -161,7 +149,7 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
             fields.host_name = name
             return
         case _Kind.CONNECTION:
-            fields.options += _options(value)
+            fields.options = [*fields.options, *_options(value)]
             return
         case _Kind.EXPECT:
             _check_expectation(value)
@@ -170,12 +158,12 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
         case _Kind.DROP | _Kind.KEEP_ALIVE:
             return
         case _Kind.LENGTH:
-            fields.length.append(value)
+            fields.length = [*fields.length, value]
         case _Kind.CODING:
-            fields.coding.append(value)
+            fields.coding = [*fields.coding, value]
             line = b"%b: chunked\r\n" % name
         case _Kind.VIA:
-            fields.via.append(value)
+            fields.via = [*fields.via, value]
         case _Kind.MAX_FORWARDS if traced:
             fields.max_forwards = _count(value)
             line = b"%b: %d\r\n" % (name, max(fields.max_forwards - 1, 0))
@@ -216,7 +204,7 @@ def _options(value: bytes) -> list[bytes]:
 
 
 def _drop_options(
-    fields: "RequestFields | ResponseFields", options: list[bytes]
+    fields: "RequestFields | ResponseFields", options: Sequence[bytes]
 ) -> None:
     """Remove the fields that Connection names (RFC 9110 section 7.6.1)."""
     if _HARMLESS_OPTIONS.issuperset(options):
@@ -233,32 +221,24 @@ def _drop_options(
 
 
 class ResponseFields:
-    """A response's fields: the lines for the client and what they said."""
+    """A response's fields: the lines for the client and what they said.
 
-    __slots__ = (
-        "chunked",
-        "close",
-        "event_stream",
-        "has_date",
-        "keep_alive",
-        "keep_alive_timeout",
-        "length",
-        "length_line",
-        "lines",
-        "options",
-    )
+    ``size`` is that of all lines received, in bytes.
+    """
+
+    chunked = False
+    close = False
+    event_stream = False
+    has_date = False
+    keep_alive = False
+    keep_alive_timeout: float | None = None
+    length: int | None = None
+    length_line: bytes | None = None
+    options: Sequence[bytes] = ()
+    size = 0
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.options: list[bytes] = []
-        self.length: int | None = None
-        self.length_line: bytes | None = None
-        self.chunked = False
-        self.close = False
-        self.keep_alive = False
-        self.keep_alive_timeout: float | None = None
-        self.has_date = False
-        self.event_stream = False
 
     def add(self, name: bytes, value: bytes) -> None:
         """Take in one line.
@@ -271,13 +251,14 @@ class ResponseFields:
         if kind is None:
             kind = _learn_kind(name)
         line = b"%b: %b\r\n" % (name, value)
-        if kind != _Kind.PASS:
+        self.size += len(line)
+        if kind:
             if kind == _Kind.DATE:
                 self.has_date = True
             elif kind == _Kind.LENGTH:
-                self._read_length(value)
+                self._read_length(value.rstrip())
                 self.length_line = line
-            elif not self._passes(kind, value):
+            elif not self._passes(kind, value.rstrip()):
                 return
         self.lines.append(line)
 
@@ -285,7 +266,7 @@ class ResponseFields:
         """Learn from a field of the rarer kinds; tell whether it passes."""
         match kind:
             case _Kind.CONNECTION:
-                self.options += _options(value)
+                self.options = [*self.options, *_options(value)]
             case _Kind.CODING:
                 self._read_coding(value)
             case _Kind.KEEP_ALIVE:

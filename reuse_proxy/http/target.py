@@ -49,6 +49,18 @@ def parse_absolute(target: bytes, *, method: str) -> ProxyTarget:
     Raises:
         RequestError: 400 for a malformed target, 501 for a scheme that is not ours.
     """
+    if target.startswith(b"http://"):
+        slash = target.find(b"/", 7)
+        if slash > 0:
+            # What is known has been found to be an authority, so it has no ? or #.
+            authority = target[7:slash]
+            origin = _known.get((b"http", authority))
+            if origin is not None and b"#" not in target:
+                return ProxyTarget(origin, authority, target[slash:])
+    return _parse_absolute(target, method)
+
+
+def _parse_absolute(target: bytes, method: str) -> ProxyTarget:
     scheme, separator, rest = target.partition(b"://")
     if not separator:
         raise RequestError(

@@ -78,9 +78,7 @@ class UpstreamConnection(AsyncioProtocol):
         "_can_write",
         "_complete",
         "_error",
-        "_field_count",
         "_fields",
-        "_head_bytes",
         "_heads",
         "_interim",
         "_is_head",
@@ -120,6 +118,7 @@ class UpstreamConnection(AsyncioProtocol):
         "state",
     )
     capacity = 1
+    body_bytes: int
 
     def __init__(
         self,
@@ -148,7 +147,6 @@ class UpstreamConnection(AsyncioProtocol):
         self._heads: deque[ResponseHead] = deque()
         self._body: list[bytes] = []
         self._fields = ResponseFields()
-        self._field_count = 0
         self._error: ProxyError | None = None
         self._reset("")
         self._complete = True
@@ -339,9 +337,13 @@ class UpstreamConnection(AsyncioProtocol):
             self._parser_error(exc)
         if done or (self._complete and self._is_head and not _ends_head(data)):
             self._surplus = True
-        if self.body_bytes == before:
+        if self.body_bytes != before:
+            self._overhead = 0
+        elif not self._complete:
             self._count_overhead(len(data))
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def eof_received(self) -> None:
         """Take the origin's FIN: the end of a close-delimited body, or too early."""
@@ -383,25 +385,16 @@ class UpstreamConnection(AsyncioProtocol):
         if self._complete:
             raise UpstreamProtocolError("The origin sent more than one response.")
         self._reason = b""
-        self._head_bytes = 0
-        self._field_count = 0
         self._fields = ResponseFields()
 
     def on_status(self, reason: bytes) -> None:
         """Keep the reason phrase, which may come in parts."""
         self._reason += reason
-        self._head_bytes += len(reason)
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            self._head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take in a field; those after the body are trailers, which are dropped."""
-        self._head_bytes += len(name) + len(value) + 4
-        self._field_count += 1
-        if self._head_bytes > _MAX_HEAD_BYTES or self._field_count > _MAX_FIELDS:
-            self._head_too_large()
         if self._reply is None:
-            self._fields.add(name, value.rstrip(b" \t"))
+            self._fields.add(name, value)
 
     def on_headers_complete(self) -> None:
         """Take in a head, and learn from it how the body ends."""
@@ -416,8 +409,11 @@ class UpstreamConnection(AsyncioProtocol):
                 "The origin switched protocols, which the request did not ask for.",
                 error="http_upgrade_failed",
             )
-        self._fields.finish()
-        head = ResponseHead(status, self._reason, self._fields, http10=version == "1.0")
+        fields = self._fields
+        if len(fields.lines) > _MAX_FIELDS or fields.size > _MAX_HEAD_BYTES:
+            raise _head_too_large()
+        fields.finish()
+        head = ResponseHead(status, self._reason, fields, http10=version == "1.0")
         if head.interim:
             self._interim += 1
             if self._interim > _MAX_INTERIM:
@@ -459,7 +455,6 @@ class UpstreamConnection(AsyncioProtocol):
         self._is_head = method == "HEAD"
         self._reply: ResponseHead | None = None
         self._reason = b""
-        self._head_bytes = 0
         self._interim = 0
         self._overhead = 0
         self._complete = False
@@ -485,20 +480,12 @@ class UpstreamConnection(AsyncioProtocol):
             self._until_eof = True
             self._keep = False
 
-    def _head_too_large(self) -> None:
-        raise UpstreamProtocolError(
-            f"The origin's head exceeds {_MAX_HEAD_BYTES} bytes or {_MAX_FIELDS} fields.",
-            error="http_response_header_section_size",
-        )
-
     def _count_overhead(self, size: int) -> None:
-        if self._complete:
-            return
         self._overhead += size
-        if self._overhead > _MAX_OVERHEAD_BYTES:
-            self._protocol_error(
-                "The origin sends a field or a chunk extension without end."
-            )
+        if self._reply is None and self._overhead > _MAX_HEAD_BYTES:
+            self.fail(_head_too_large())
+        elif self._overhead > _MAX_OVERHEAD_BYTES:
+            self._protocol_error("The origin sends chunk extensions without end.")
 
     def _parser_error(self, exc: "httptools.HttpParserError") -> None:
         cause = exc.__context__
@@ -536,6 +523,13 @@ class UpstreamConnection(AsyncioProtocol):
             f"<UpstreamConnection {self.pool.origin} {self.state} "
             f"requests={self.requests}>"
         )
+
+
+def _head_too_large() -> UpstreamProtocolError:
+    return UpstreamProtocolError(
+        f"The origin's head exceeds {_MAX_HEAD_BYTES} bytes or {_MAX_FIELDS} fields.",
+        error="http_response_header_section_size",
+    )
 
 
 def _ends_head(data: bytes) -> bool:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.stats import OriginStats
 
 _LEARNED_SHARE: Final = 0.8
+# A close after less than this is no idle timeout, which servers count in seconds: a
+# restart, or a cap on requests per connection, must not end reuse for minutes.
+_IDLE_CLOSE_S: Final = 1.0
 # Between failed dials while other connections of the origin may still serve.
 _DIAL_BACKOFF_S: Final = 1.0
 # A pool that was opened at once is renewed over this share of the lifetime.
@@ -411,6 +414,8 @@ class Pool:
         """Note that the origin closed a connection that was idle (design D10)."""
         pool = connection.pool
         idle = now - connection.idle_since
+        if idle < _IDLE_CLOSE_S:
+            return
         pool.learned_idle_limit = min(pool.learned_idle_limit, _LEARNED_SHARE * idle)
         pool.learned_at = now
 

@@ -307,6 +307,9 @@ class UpstreamSession:
     def states(self) -> Counter[tuple[str, ...]]:
         """Count sockets by origin label and state."""
         states: Counter[tuple[str, ...]] = Counter()
+        for label in self.stats.origins:
+            for state in ("connecting", "active", "draining", "idle"):
+                states[label, state] = 0
         for pool in self.pool.origins.values():
             label = pool.stats.label
             states[label, "connecting"] += pool.dialing
@@ -343,9 +346,17 @@ class UpstreamSession:
                 case Dial(pool):
                     self._tasks.start(self._dial(pool), name=f"dial {pool.origin}")
                 case Recheck(pool, at):
-                    self._loop.call_at(at, self._recheck, pool, at)
+                    self._loop.call_at(at, self._patience_over, pool, at)
                 case _:
                     assert_never(action)
+
+    def _patience_over(self, pool: OriginPool, at: float) -> None:
+        """Dial after the loop has looked at its sockets once more.
+
+        Timers come first in a turn of the loop; under load the connection that is
+        waited for may have become free already, its last bytes being unread.
+        """
+        self._loop.call_soon(self._loop.call_soon, self._recheck, pool, at)
 
     def _recheck(self, pool: OriginPool, at: float) -> None:
         if not self._closed:

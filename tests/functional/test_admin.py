@@ -9,10 +9,16 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.client import request_bytes
+from tests.support.machine import own_address
 from tests.support.scrape import admin_get, admin_json
 
 PATHS = ["/", "/metrics", "/healthz", "/readyz", "/api/v1/pools", "/api/v1/settings"]
 OPENMETRICS = "Accept: application/openmetrics-text; version=1.0.0"
+
+
+def content_type(response):
+    """The media type without its parameters."""
+    return response.value("Content-Type").partition(";")[0]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -52,7 +58,7 @@ async def test_what_is_not_there_is_a_short_plain_answer(proxy, method, path, st
     response = await admin_get(proxy.admin_address, path, method=method)
 
     assert response.status == status
-    assert response.value("Content-Type").startswith("text/plain")
+    assert content_type(response) == "text/plain"
     assert len(response.body) < 50
     assert b"<" not in response.body
 
@@ -89,11 +95,25 @@ async def test_s5_a_browsers_foreign_page_reads_nothing(
     assert len(response.values("Access-Control-Allow-Origin")) == 0
 
 
+async def test_others_read_only_where_they_are_allowed(make_proxy):
+    """This machine under an address that is not loopback: first a stranger."""
+    host = own_address()
+    closed = await make_proxy(admin=f"{host}:0", allow_admin="198.51.100.0/24")
+    opened = await make_proxy(admin=f"{host}:0", allow_admin=f"{host}/32")
+
+    refused = await admin_get(closed.admin_address, "/metrics", host=host)
+    served = await admin_get(opened.admin_address, "/metrics", host="prometheus.test")
+
+    assert refused.status == 403
+    assert b"allow_admin" in refused.body
+    assert served.status == 200
+
+
 async def test_metrics_are_openmetrics_for_who_accepts_it(proxy):
     """The type names the format, and the body ends as it must."""
     response = await admin_get(proxy.admin_address, "/metrics", OPENMETRICS)
 
-    assert response.value("Content-Type").startswith("application/openmetrics-text")
+    assert content_type(response) == "application/openmetrics-text"
     assert response.body.endswith(b"# EOF\n")
 
 
@@ -101,7 +121,7 @@ async def test_metrics_are_prometheus_text_otherwise(proxy):
     """For curl, which accepts anything."""
     response = await admin_get(proxy.admin_address, "/metrics", "Accept: */*")
 
-    assert response.value("Content-Type").startswith("text/plain")
+    assert content_type(response) == "text/plain"
     assert b"# EOF" not in response.body
 
 
@@ -176,9 +196,9 @@ async def test_settings_tell_value_and_source(make_proxy):
 
     view = await admin_json(proxy.admin_address, "/api/v1/settings")
 
-    assert view["idle_timeout"]["value"] == "7s"
+    assert view["idle_timeout"]["value"] == "7 s"
     assert view["idle_timeout"]["source"] != view["drain_timeout"]["source"]
-    assert view["drain_timeout"] == {"value": "2s", "source": "default"}
+    assert view["drain_timeout"] == {"value": "2 s", "source": "default"}
     json.dumps(view)
 
 

@@ -9,7 +9,6 @@ import pytest
 from tests.support.client import request_bytes
 from tests.support.own_errors import assert_own_error
 
-
 REQUEST_FIELDS = [
     'Authorization: Digest username="a", uri="/?,"',
     'If-None-Match: "x", W/"y"',

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import socket
 
 import pytest
 
@@ -10,17 +9,8 @@ from reuse_proxy.config.address import Address
 from reuse_proxy.config.settings import load
 from reuse_proxy.errors import SettingsError
 from tests.support.client import Client, request_bytes
+from tests.support.machine import own_address
 from tests.support.scrape import scrape
-
-
-def own_address():
-    """An address of this machine that is not loopback; skips where there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        return probe.getsockname()[0]
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,11 @@ async def wired():
             origin.port,
         )
         await origin.until(lambda: bool(origin.connections))
-        yield Wire(connection, owner, origin)
-        connection.state = State.CLOSED
-        connection.abort()
-        async with asyncio.timeout(5):
-            await owner.gone.wait()
+        try:
+            async with asyncio.timeout(10):
+                yield Wire(connection, owner, origin)
+        finally:
+            connection.state = State.CLOSED
+            connection.abort()
+            async with asyncio.timeout(5):
+                await owner.gone.wait()

@@ -66,6 +66,23 @@ async def test_closing_cancels_and_waits_for_the_end():
     assert len(tasks) == 0
 
 
+async def test_a_task_that_has_not_begun_cleans_up_too():
+    """It is let into its first step before it is cancelled."""
+    tasks = TaskSet()
+    ended = []
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    tasks.start(work(), name="just started")
+    await tasks.aclose()
+
+    assert ended == [True]
+
+
 async def test_closing_twice_or_empty_is_harmless():
     """A set can be closed whatever happened before."""
     tasks = TaskSet()

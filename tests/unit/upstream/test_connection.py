@@ -214,7 +214,8 @@ async def test_a_reset_truncates_a_body_that_would_end_with_the_connection():
         b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         b"HTTP/1.1 103 Early\r\n\r\n" * 101,
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 65536 + b"\r\n\r\n",
-        b"HTTP/1.1 200 " + b"y" * 65537 + b"\r\n\r\n",
+        b"HTTP/1.1 200 " + b"y" * 65537,
+        b"HTTP/1.1 200 OK\r\nX-Unterminated: " + b"y" * 65537,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 257 + b"\r\n",
     ],
     ids=lambda response: repr(response[:60]),
@@ -246,6 +247,25 @@ async def test_chunk_extensions_without_end_fail_the_exchange():
 
         with pytest.raises(UpstreamProtocolError):
             await wire.body()
+
+
+async def test_a_long_stream_of_small_chunks_is_no_attack():
+    """Only overhead in a row counts, however much a long response has of it."""
+    extension = b"x" * 65536
+    async with wired() as wire:
+        await wire.send()
+        wire.connection.data_received(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        await wire.head()
+        for _ in range(20):
+            wire.connection.data_received(b"1;" + extension)
+            wire.connection.data_received(b"\r\na")
+            wire.connection.data_received(b"\r\n")
+        wire.connection.data_received(b"0\r\n\r\n")
+
+        assert await wire.body() == b"a" * 20
+        assert wire.connection.reusable
 
 
 async def test_a_broken_body_hands_out_what_came_before():

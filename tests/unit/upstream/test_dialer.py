@@ -32,7 +32,9 @@ def dialer(names, *, timeout=5.0, **policy):
         changed=lambda *_: None,
     )
     return (
-        Dialer(cache, DestinationPolicy(**policy), connect_timeout=timeout, stats=stats),
+        Dialer(
+            cache, DestinationPolicy(**policy), connect_timeout=timeout, stats=stats
+        ),
         stats,
     )
 
@@ -79,7 +81,7 @@ async def test_a_dial_takes_no_longer_than_the_connect_timeout(names):
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         for filler in (first, second):
-            filler.setblocking(False)
+            filler.settimeout(0)
             filler.connect_ex(full.getsockname())
 
         with pytest.raises(UpstreamTimeoutError, match="connect_timeout") as caught:

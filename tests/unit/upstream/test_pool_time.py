@@ -64,6 +64,18 @@ def test_the_origins_own_idle_time_is_learned_and_forgotten():
     assert origin.learned_idle_limit == float("inf")
 
 
+def test_a_close_soon_after_a_response_teaches_nothing():
+    """An origin that restarts must not end reuse for the next ten minutes."""
+    bench = Bench(idle_timeout=30.0)
+    origin = bench.origin()
+    (connection,) = bench.idle(origin)
+    bench.pass_time(0.5)
+
+    bench.pool.learn_idle_close(connection, bench.now)
+
+    assert origin.learned_idle_limit == float("inf")
+
+
 def test_old_connections_are_replaced_one_after_the_other():
     """A pool that was opened at once is not closed at once."""
     bench = Bench(idle_timeout=3600.0, max_lifetime=600.0)

@@ -1,0 +1,163 @@
+"""What every metric owes its readers: a name, a help text, bounded labels."""
+
+import asyncio
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from reuse_proxy.admin.metrics import PREFIX, ProxyCollector, make_registry
+from reuse_proxy.downstream.stall import StallWatch
+from reuse_proxy.http.target import Origin
+from reuse_proxy.upstream.policy import DestinationPolicy
+from reuse_proxy.upstream.pool import CloseReason, Limits, Miss, OriginPool
+from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
+
+ALLOWED = {"origin", "state", "scope", "reason", "error", "code_class", "via"}
+ALLOWED |= {"phase", "result", "rule", "version", "client", "when", "verdict"}
+BOUNDARY = {"le"}
+
+
+@pytest.fixture
+async def session(names):
+    """A session without connections, of which every number is zero."""
+    session = UpstreamSession(
+        SessionOptions(limits=Limits(max_sockets=7, max_per_origin=3), max_origins=2),
+        resolver=names,
+        policy=DestinationPolicy(),
+    )
+    yield session
+    await session.aclose()
+
+
+@pytest.fixture
+async def watch():
+    """A stall watch that watches nobody."""
+    watch = StallWatch(
+        per_response=1,
+        total=1,
+        stall_timeout=1,
+        loop=asyncio.get_running_loop(),
+    )
+    yield watch
+    watch.close()
+
+
+def used(session):
+    """Let every counter of a session count something."""
+    for number in range(4):
+        stats = session.stats.admit(Origin("http", f"o{number}.test", 80))
+        stats.opened += 2
+        stats.reused += 1
+        stats.queue_timeouts += 1
+        stats.requests[2, True] += 1
+        stats.connect_failures["dns_error"] += 1
+        stats.closed.update(CloseReason)
+    stats = session.stats
+    stats.misses.update(Miss)
+    stats.retries["ok"] += 1
+    stats.drains["reused"] += 1
+    stats.denied["deny_ports"] += 1
+    stats.dns_lookups["ok"] += 1
+    stats.drained_bytes += 5
+    stats.queue_wait_seconds.observe(0.2)
+    stats.connect_seconds["tcp"].observe(0.002)
+
+
+def exposed(session, watch):
+    """All families as a scraper reads them."""
+    text = generate_latest(make_registry(session, watch)).decode()
+    return list(text_string_to_metric_families(text))
+
+
+async def test_every_family_has_prefix_help_and_a_type(session, watch):
+    """Also before anything has happened."""
+    families = list(ProxyCollector(session, watch).collect())
+
+    names = [family.name for family in families]
+    assert len(set(names)) == len(names) > 20
+    for family in families:
+        assert family.name.startswith(PREFIX)
+        assert family.documentation
+        assert family.type in ("counter", "gauge", "histogram")
+
+
+async def test_labels_are_of_the_known_bounded_ones(session, watch):
+    """Nothing of a request, and no address, can be one."""
+    used(session)
+
+    names = {
+        name
+        for family in exposed(session, watch)
+        for sample in family.samples
+        for name in sample.labels
+    }
+
+    assert names <= ALLOWED | BOUNDARY
+
+
+async def test_origins_beyond_the_bound_are_other(session, watch):
+    """Four origins, labels for two; the sums are whole."""
+    used(session)
+
+    opened = {
+        sample.labels["origin"]: sample.value
+        for family in exposed(session, watch)
+        if family.name == PREFIX + "upstream_connections_opened"
+        for sample in family.samples
+    }
+
+    assert opened == {"http://o0.test:80": 2, "http://o1.test:80": 2, "other": 4}
+
+
+async def test_histograms_are_cumulative_and_agree_with_their_count(session, watch):
+    """As Prometheus wants them: the last bucket is everything."""
+    used(session)
+
+    for family in exposed(session, watch):
+        if family.type != "histogram":
+            continue
+        series: dict[str, list[float]] = {}
+        counts = {}
+        for sample in family.samples:
+            labels = {k: v for k, v in sample.labels.items() if k != "le"}
+            if sample.name.endswith("_bucket"):
+                series.setdefault(str(labels), []).append(sample.value)
+            elif sample.name.endswith("_count"):
+                counts[str(labels)] = sample.value
+        for key, buckets in series.items():
+            assert buckets == sorted(buckets)
+            assert buckets[-1] == counts[key]
+
+
+async def test_limits_are_those_in_force(session, watch):
+    """So that an alert can be a share of them."""
+    limits = {
+        sample.labels["scope"]: sample.value
+        for family in exposed(session, watch)
+        if family.name == PREFIX + "upstream_connections_limit"
+        for sample in family.samples
+    }
+
+    assert limits == {"global": 7, "origin": 3}
+
+
+async def test_states_of_a_known_origin_are_shown_as_zero(session, watch):
+    """A gauge that is absent looks like a failed scrape."""
+    origin = Origin("http", "o.test", 80)
+    session.pool.origins[origin] = OriginPool(origin, session.stats.admit(origin))
+    del session.pool.origins[origin]
+
+    states = {
+        sample.labels["state"]: sample.value
+        for family in exposed(session, watch)
+        if family.name == PREFIX + "upstream_connections"
+        for sample in family.samples
+    }
+
+    assert states == {"connecting": 0, "active": 0, "draining": 0, "idle": 0}
+
+
+async def test_each_registry_is_its_own(session, watch):
+    """Two proxies in one process do not share numbers."""
+    assert make_registry(session, watch) is not make_registry(session, watch)
