@@ -42,6 +42,8 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 256
 # Chunk extensions and trailers carry no content; this much in a row is an attack.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
+# How a chunked body without trailers ends; no trailer can look like it.
+_BARE_END: Final = b"\r\n0\r\n\r\n"
 _LINGER_S: Final = 5.0
 
 
@@ -114,6 +116,8 @@ class ClientConnection(web.RequestHandler):
         "_overhead",
         "_room",
         "_since",
+        "_tail",
+        "_upload",
         "_watch",
         "exchange",
         "half_closed",
@@ -134,6 +138,8 @@ class ClientConnection(web.RequestHandler):
         self._awaited_body: StreamReader | None = None
         self._body_bytes = 0
         self._overhead = 0
+        self._upload: StreamReader | None = None
+        self._tail = b""
         self._room: asyncio.Future[None] | None = None
 
     # Accept...
@@ -249,10 +255,11 @@ class ClientConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and keep an eye on a head that does not become complete."""
+        known = len(self._messages)
         super().data_received(data)
         if self._waiter is None or self._waiter.done() or self._messages:
-            if self._messages:
-                self._judge_messages(self._head_bytes + len(data))
+            if self._upload is not None or len(self._messages) > known:
+                self._judge(data, known)
             if self._awaited_body is not None:
                 self._count_overhead(self._awaited_body, len(data))
             self._head_bytes = 0
@@ -266,31 +273,52 @@ class ClientConnection(web.RequestHandler):
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(_head_too_large())
 
-    def _judge_messages(self, size: int) -> None:
-        """Apply what aiohttp does not: a bound on whole heads, the end of bad bodies.
+    def _judge(self, data: bytes, known: int) -> None:
+        """Apply what aiohttp does not to what its parser has made of some bytes.
 
         Args:
-            size: how many bytes these messages may have come in.
+            data: the bytes.
+            known: how many messages were waiting before.
         """
         messages = self._messages
-        if size > MAX_HEAD_BYTES:
-            for index, (message, _) in enumerate(messages):
-                if isinstance(message, RawRequestMessage) and _is_oversized(message):
-                    refused = _ErrInfo(431, _head_too_large(), "")
-                    messages[index] = (refused, EMPTY_PAYLOAD)
-        last = messages[-1][0]
-        if isinstance(last, RawRequestMessage):
-            return
-        # The parser has given up in the middle of the body of the message before.
-        if len(messages) > 1:
-            content = messages[-2][1]
+        if self._head_bytes + len(data) > MAX_HEAD_BYTES:
+            self._refuse_oversized()
+        # The last chunked body so far, and the end of what it came in.
+        upload, self._upload = self._upload, None
+        self._tail = data[-7:] if len(data) > 6 else (self._tail + data)[-7:]
+        for index in range(known, len(messages)):
+            # aiohttp makes the last trailer a field of the next request, so there
+            # is none where there may have been a trailer (RFC 9110 section 6.5.1).
+            self._close = self._close or upload is not None
+            message, content = messages[index]
+            if not isinstance(message, RawRequestMessage):
+                self._fail_body(index, message.exc)
+                return
+            upload = content if message.chunked else None
+        if upload is not None:
+            if not upload.is_eof():
+                self._upload = upload
+            elif self._buffer_paused or self._tail != _BARE_END:
+                # The parser that is paused holds bytes that came after this body.
+                self._close = True
+
+    def _refuse_oversized(self) -> None:
+        messages = self._messages
+        for index, (message, _) in enumerate(messages):
+            if isinstance(message, RawRequestMessage) and _is_oversized(message):
+                messages[index] = (_ErrInfo(431, _head_too_large(), ""), EMPTY_PAYLOAD)
+
+    def _fail_body(self, index: int, exc: BaseException) -> None:
+        """Tell the reader of the body in which the parser has given up."""
+        if index:
+            content = self._messages[index - 1][1]
         elif self._current_request is not None:
             content = self._current_request.content
         else:
             return
         if not content.is_eof():
             content.set_exception(
-                RequestError(f"The request body is malformed: {_cause(last.exc)}.")
+                RequestError(f"The request body is malformed: {_cause(exc)}.")
             )
 
     def _count_overhead(self, content: "StreamReader", size: int) -> None:
@@ -390,7 +418,8 @@ class ClientConnection(web.RequestHandler):
     @property
     def ending(self) -> bool:
         """Whether no further request will be read from this client."""
-        return self.half_closed or self._close or self._upgraded or self.server.draining
+        half_closed = self.half_closed and not self._messages
+        return half_closed or self._close or self._upgraded or self.server.draining
 
     @property
     def idle_since(self) -> float | None:

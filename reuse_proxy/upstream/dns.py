@@ -109,8 +109,6 @@ class NameCache:
             async with asyncio.timeout(self._timeout):
                 found = await self._resolver.resolve(host, 0, socket.AF_UNSPEC)
             if not found:
-                raise socket.gaierror(socket.EAI_NONAME, "it has no address")
-            if not found:
                 raise OSError(None, "it has no usable address")  # noqa: TRY301
         except TimeoutError:
             self._stats.dns_lookups["timeout"] += 1

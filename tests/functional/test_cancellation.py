@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ class CancelledAt:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         inner = self._coroutine.__await__()
-        step: Callable[[], Any] = lambda: next(inner)  # noqa: E731
+        step: Callable[[], Any] = partial(next, inner)
         suspensions = 0
         while True:
             try:
@@ -42,9 +43,9 @@ class CancelledAt:
                 self._cancel(future)
             try:
                 yield future
-                step = lambda: next(inner)  # noqa: E731
+                step = partial(next, inner)
             except BaseException as exc:  # noqa: BLE001 - handed on
-                step = lambda exc=exc: inner.throw(exc)  # noqa: E731
+                step = partial(inner.throw, exc)
 
     def _cancel(self, future: Any) -> None:
         task = asyncio.current_task()
@@ -131,7 +132,7 @@ async def occupied(proxy, origin, tasks):
     await origin.until(lambda: bool(origin.requests))
 
 
-SCENARIOS = {
+SCENARIOS: dict[str, tuple[Any, ...]] = {
     "a fresh connection": ({}, None, None, {}),
     "a reused connection": ({}, None, warm, {}),
     "the queue": ({"max_per_origin": 1}, None, occupied, {}),

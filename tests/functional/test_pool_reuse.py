@@ -234,6 +234,32 @@ async def test_a_request_is_sent_at_most_twice(make_origin, proxy, client):
     assert proxy.session.stats.retries == {"failed": 1}
 
 
+async def test_a_request_is_not_tried_on_every_stale_connection(
+    make_origin, make_proxy, make_client
+):
+    """Two are enough, whether the second is fresh or not."""
+
+    async def script(connection):
+        await connection.request()
+        await connection.origin.release.wait()
+        await connection.reply(b"fine")
+        await connection.request()
+
+    origin = await make_origin(script)
+    proxy = await make_proxy(dial_patience="0s")
+    clients = [await make_client(proxy) for _ in range(3)]
+    first = asyncio.gather(*(client.get(f"{origin.url}/1") for client in clients))
+    await origin.until(lambda: len(origin.requests) == 3)
+    origin.release.set()
+    await first
+
+    response = await clients[0].get(f"{origin.url}/2")
+
+    assert response.status == 502
+    assert targets(origin).count(b"/2") == 2
+    assert (origin.accepted, proxy.session.stats.retries) == (3, {"failed": 1})
+
+
 async def test_a_request_on_a_fresh_connection_is_not_sent_again(
     make_origin, proxy, client
 ):

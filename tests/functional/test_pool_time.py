@@ -46,7 +46,10 @@ async def test_a_hint_without_room_ends_reuse(make_origin, proxy, client):
 async def test_the_time_after_which_an_origin_closes_is_learned(
     make_origin, proxy, client
 ):
-    """The first connection is closed after 1.1 s; the second is not used that long."""
+    """The first connection is closed after 1.1 s; the second is not used that long.
+
+    Four fifths of that are slept out, by our books: a busy machine stretches both.
+    """
     origin = await make_origin(answering(closing_after=1.1))
     await client.get(f"{origin.url}/")
     await origin.until(lambda: origin.open == 0)
@@ -54,7 +57,9 @@ async def test_the_time_after_which_an_origin_closes_is_learned(
     await client.get(f"{origin.url}/")
     await client.get(f"{origin.url}/")
     assert origin.accepted == 2
-    await asyncio.sleep(0.9)
+    (pool,) = proxy.session.pool.origins.values()
+    assert 0.8 <= pool.learned_idle_limit < 5
+    await asyncio.sleep(pool.learned_idle_limit + 0.02)
     await client.get(f"{origin.url}/")
 
     assert origin.accepted == 3

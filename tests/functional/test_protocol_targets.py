@@ -169,6 +169,7 @@ async def test_a32_host_keeps_the_clients_spelling_and_the_pool_does_not_care(
     "alias",
     [
         *("127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "[::]"),
+        "0.0.0.0",  # noqa: S104 - where nobody binds
         *("anything.test", "127.0.0.2", "[::ffff:127.0.0.1]", "[::1]"),
     ],
 )

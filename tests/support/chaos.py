@@ -106,11 +106,10 @@ async def _answer(
     behaviour: str,
 ) -> bool:
     """Send a response; tell whether the connection goes on."""
-    if behaviour == "ignore":
-        return False
-    if behaviour == "wrong_upload":
-        await connection.reply(b"wrong upload", status=599)
-        return True
+    if behaviour in ("ignore", "wrong_upload"):
+        if behaviour == "wrong_upload":
+            await connection.reply(b"wrong upload", status=599)
+        return behaviour != "ignore"
     fields = b"X-Number: %d\r\n" % number
     if behaviour == "announce_close":
         fields += b"Connection: close\r\n"
@@ -120,12 +119,7 @@ async def _answer(
     if request.method == b"HEAD":
         return behaviour == "normal"
     stop = size // 2 if behaviour in ("truncate", "reset", "stall") else size
-    body = marked(number, size)
-    for start in range(0, stop, _PIECE):
-        piece = bytes(body[start : min(start + _PIECE, stop)])
-        if chunked:
-            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-        await connection.send(piece)
+    await _send_body(connection, marked(number, size)[:stop], chunked=chunked)
     if behaviour == "stall":
         await connection.closed()
     if behaviour == "reset":
@@ -135,6 +129,16 @@ async def _answer(
     if chunked:
         await connection.send(b"0\r\n\r\n")
     return await _afterwards(connection, number, behaviour)
+
+
+async def _send_body(
+    connection: OriginConnection, body: memoryview, *, chunked: bool
+) -> None:
+    for start in range(0, len(body), _PIECE):
+        piece = bytes(body[start : start + _PIECE])
+        if chunked:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+        await connection.send(piece)
 
 
 async def _afterwards(

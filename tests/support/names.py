@@ -1,9 +1,12 @@
 """A resolver for tests: names below .test, changed at will."""
 
-import asyncio
 import socket
+from typing import TYPE_CHECKING
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Names(AbstractResolver):

@@ -105,7 +105,7 @@ class OriginConnection:
     @property
     def asked(self) -> bool:
         """Whether bytes of a further request have been received already."""
-        return bool(self.reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
+        return bool(self.reader._buffer)  # type: ignore[attr-defined]
 
     def reset(self) -> None:
         """Close with RST."""

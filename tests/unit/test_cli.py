@@ -26,7 +26,7 @@ def stand_in(monkeypatch):
 
     def replace(name, run):
         module = ModuleType(f"reuse_proxy.commands.{name}")
-        module.run = run
+        vars(module)["run"] = run
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(commands, name, module, raising=False)
 
@@ -51,7 +51,7 @@ def test_every_setting_is_a_flag_in_the_help(command, capsys):
     assert caught.value.code == 0
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in text
-        assert " ".join(field.description.split()) in text
+        assert " ".join(str(field.description).split()) in text
     assert "--no-deny-private" in text
     assert "(default: 16 MiB)" in text
 

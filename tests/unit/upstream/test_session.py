@@ -227,19 +227,22 @@ async def test_the_session_ends_with_everything_in_flight(names, origin):
         names.hold.set()
 
 
-async def test_a_lease_counts_its_time_from_when_it_is_given(names, origin):
-    """Time in the queue is not the origin's silence (response_timeout)."""
-    options = {"response_timeout": 0.2}
-    async with session_over(names, options=options) as session:
-        names.hold = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        waiting = loop.create_task(session.wait(key(origin), unsafe=False))
-        loop.call_later(0.3, names.hold.set)
-        connection = await waiting
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_a_lease_counts_its_time_from_when_it_is_given(names, origin, *, fresh):
+    """Neither the queue nor idleness is the origin's silence (response_timeout)."""
+    async with session_over(names, options={"response_timeout": 0.1}) as session:
+        if fresh:
+            names.hold = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.15, names.hold.set)
+        else:
+            session._check_progress(await exchange(session, origin), session.now)
+            await asyncio.sleep(0.15)
+        connection = await lease(session, origin)
 
         session._check_progress(connection, session.now)
 
         assert connection.error is None
+        assert connection.ready()
         session.settle(connection)
 
 
