@@ -64,7 +64,6 @@ class Miss(StrEnum):
     FIRST = "first"
     BUSY = "busy"
     UNSAFE_METHOD = "unsafe_method"
-    QUEUED = "queued"
 
 
 class Poolable(Protocol):
@@ -91,7 +90,7 @@ class Waiter:
     ``wake`` is called once it holds a connection or an error.
     """
 
-    __slots__ = ("connection", "error", "max_idle", "miss", "pool", "since", "wake")
+    __slots__ = ("connection", "error", "max_idle", "pool", "since", "wake")
 
     def __init__(
         self,
@@ -105,7 +104,6 @@ class Waiter:
         self.wake = wake
         self.since = since
         self.max_idle = max_idle
-        self.miss: str = Miss.QUEUED
         self.connection: Poolable | None = None
         self.error: Exception | None = None
 
@@ -260,13 +258,12 @@ class Pool:
         """Add a waiter, at the front where it has been served and failed.
 
         Raises:
-            UnavailableError: the origin's queue is full.
+            UnavailableError: the queue is full; who can have a dial is not in it.
         """
         pool = waiter.pool
         if first:
             pool.waiters.appendleft(waiter)
             return
-        # Who can have a dial of its own does not count as queued.
         places = max(self._limits.max_per_origin - pool.sockets, 0) + pool.dialing
         if len(pool.waiters) >= self._limits.max_queue + places:
             raise UnavailableError(
@@ -327,9 +324,8 @@ class Pool:
     ) -> list[Action]:
         """Take a failed dial out of the books.
 
-        The oldest waiter gets the error, unless connections of the origin are in use
-        that may yet serve it; then the next dial waits.  Idle ones may not, else they
-        would have.
+        The oldest waiter gets the error, unless connections are in use that may yet
+        serve it; then the next dial waits.  Idle ones would have served it.
         """
         pool.dialing -= 1
         self.sockets -= 1
@@ -349,8 +345,7 @@ class Pool:
         pool = connection.pool
         connection.leases -= 1
         if connection.state is State.CLOSED:
-            # Its origin closed it between a grant and the waiter's cancellation.
-            return []
+            return []  # closed between a grant and the waiter's cancellation
         pool.active.discard(connection)
         pool.draining.discard(connection)
         reason = connection.retire or self._expired(connection, now)

@@ -97,7 +97,7 @@ async def misbehave(connection: OriginConnection) -> None:
             return
 
 
-async def _answer(
+async def _answer(  # noqa: C901 - a table of misdeeds
     connection: OriginConnection,
     request: Request,
     number: int,
