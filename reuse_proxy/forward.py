@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from reuse_proxy.http.headers import RequestFields
     from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
+    from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
-    from reuse_proxy.upstream.pool import OriginPool
     from reuse_proxy.upstream.session import UpstreamSession
     from reuse_proxy.upstream.stats import OriginStats
 

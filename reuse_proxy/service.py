@@ -20,8 +20,8 @@ from reuse_proxy.downstream.proxy import ProxyHandler
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.errors import SettingsError
 from reuse_proxy.tasks import TaskSet
+from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.pool import Limits
 from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reuse_proxy.config.settings import Loaded
+    from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.connection import UpstreamConnection
-    from reuse_proxy.upstream.pool import OriginPool
     from reuse_proxy.upstream.session import UpstreamSession
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from reuse_proxy.downstream.listener import ProxyServer
     from reuse_proxy.forward import Exchange
-    from reuse_proxy.upstream.pool import OriginPool
+    from reuse_proxy.upstream.books import OriginPool
 
 # Two different numbers, so that an error tells which of the two was exceeded.
 MAX_TARGET_BYTES: Final = 16 * 1024

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
-    from reuse_proxy.upstream.pool import OriginPool
+    from reuse_proxy.upstream.books import OriginPool
 
 _TICK_S: Final = 0.025
 # While somebody waits for a connection of the same origin (design D8).

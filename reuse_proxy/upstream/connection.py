@@ -19,12 +19,12 @@ from reuse_proxy.errors import (
 )
 from reuse_proxy.http import framing
 from reuse_proxy.http.headers import ResponseFields
-from reuse_proxy.upstream.pool import CloseReason, State
+from reuse_proxy.upstream.books import CloseReason, State
 
 if TYPE_CHECKING:
     import asyncio
 
-    from reuse_proxy.upstream.pool import OriginPool
+    from reuse_proxy.upstream.books import OriginPool
 
 # Response bytes held for an exchange that is not taking them; one read of uvloop
 # is up to 256 KB, so the upper mark is passed by at most that.

@@ -19,11 +19,7 @@ from reuse_proxy.errors import (
     UpstreamTimeoutError,
 )
 from reuse_proxy.tasks import TaskSet
-from reuse_proxy.upstream.connection import UpstreamConnection
-from reuse_proxy.upstream.dialer import Dialer
-from reuse_proxy.upstream.dns import NameCache, is_address
-from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
-from reuse_proxy.upstream.pool import (
+from reuse_proxy.upstream.books import (
     Action,
     Close,
     CloseReason,
@@ -31,12 +27,16 @@ from reuse_proxy.upstream.pool import (
     Grant,
     Limits,
     OriginPool,
-    Pool,
     Poolable,
     Recheck,
     State,
     Waiter,
 )
+from reuse_proxy.upstream.connection import UpstreamConnection
+from reuse_proxy.upstream.dialer import Dialer
+from reuse_proxy.upstream.dns import NameCache, is_address
+from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
+from reuse_proxy.upstream.pool import Pool
 from reuse_proxy.upstream.stats import SessionStats
 
 if TYPE_CHECKING:

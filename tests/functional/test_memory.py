@@ -28,7 +28,9 @@ async def fountain(connection):
     while True:
         request = await connection.head()
         if request.method == b"GET":
-            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIB)
+            await connection.send(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIB
+            )
             for _ in range(GIB // MIB):
                 await connection.send(PIECE)
             continue

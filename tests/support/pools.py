@@ -4,7 +4,7 @@ import itertools
 
 from reuse_proxy.errors import UnavailableError
 from reuse_proxy.http.target import Origin
-from reuse_proxy.upstream.pool import (
+from reuse_proxy.upstream.books import (
     Action,
     Close,
     CloseReason,
@@ -12,11 +12,11 @@ from reuse_proxy.upstream.pool import (
     Grant,
     Limits,
     OriginPool,
-    Pool,
     Recheck,
     State,
     Waiter,
 )
+from reuse_proxy.upstream.pool import Pool
 from reuse_proxy.upstream.stats import OriginStats
 
 FOREVER = float("inf")

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from reuse_proxy.http.target import Origin as Key
+from reuse_proxy.upstream.books import CloseReason, OriginPool, State
 from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
-from reuse_proxy.upstream.pool import CloseReason, OriginPool, State
 from reuse_proxy.upstream.stats import OriginStats
 from tests.support.origin import Origin
 

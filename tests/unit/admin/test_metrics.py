@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from reuse_proxy.admin.metrics import PREFIX, ProxyCollector, make_registry
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.http.target import Origin
+from reuse_proxy.upstream.books import CloseReason, Limits, Miss, OriginPool
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.pool import CloseReason, Limits, Miss, OriginPool
 from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
 
 ALLOWED = {"origin", "state", "scope", "reason", "error", "code_class", "via"}

@@ -7,8 +7,8 @@ import pytest
 from reuse_proxy.admin.pools import pools_view, settings_view
 from reuse_proxy.config.settings import Settings, load
 from reuse_proxy.http.target import Origin
+from reuse_proxy.upstream.books import Limits, OriginPool
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.pool import Limits, OriginPool
 from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reuse_proxy.errors import UpstreamClosedError, UpstreamProtocolError
-from reuse_proxy.upstream.pool import CloseReason
+from reuse_proxy.upstream.books import CloseReason
 from tests.support.wire import wired
 
 

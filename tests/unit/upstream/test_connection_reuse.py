@@ -6,7 +6,7 @@ import os
 import pytest
 
 from reuse_proxy.errors import ProxyError, UpstreamTimeoutError
-from reuse_proxy.upstream.pool import CloseReason, State
+from reuse_proxy.upstream.books import CloseReason, State
 from tests.support.wire import wired
 
 

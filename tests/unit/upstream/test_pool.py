@@ -1,6 +1,6 @@
 """The pool's decisions: who gets which connection, and what makes room."""
 
-from reuse_proxy.upstream.pool import CloseReason, State
+from reuse_proxy.upstream.books import CloseReason, State
 from tests.support.pools import Bench, held
 
 

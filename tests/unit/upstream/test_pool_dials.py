@@ -3,7 +3,7 @@
 import pytest
 
 from reuse_proxy.errors import UpstreamConnectError
-from reuse_proxy.upstream.pool import Miss
+from reuse_proxy.upstream.books import Miss
 from tests.support.pools import Bench, held
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from reuse_proxy.errors import UnavailableError
-from reuse_proxy.upstream.pool import CloseReason, State
+from reuse_proxy.upstream.books import CloseReason, State
 from tests.support.pools import FOREVER, Bench, FakeConnection, held
 
 NAMES = st.sampled_from(["a.test", "a.test", "b.test", "c.test"])

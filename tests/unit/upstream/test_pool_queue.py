@@ -3,7 +3,7 @@
 import pytest
 
 from reuse_proxy.errors import UnavailableError
-from reuse_proxy.upstream.pool import CloseReason, Miss, State
+from reuse_proxy.upstream.books import CloseReason, Miss, State
 from tests.support.pools import Bench, FakeConnection, held
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from reuse_proxy.upstream.pool import CloseReason, State
+from reuse_proxy.upstream.books import CloseReason, State
 from tests.support.pools import Bench, held
 
 

@@ -12,8 +12,8 @@ from reuse_proxy.errors import (
     UpstreamConnectError,
 )
 from reuse_proxy.http.target import Origin as Key
+from reuse_proxy.upstream.books import CloseReason, Limits, State
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.pool import CloseReason, Limits, State
 from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
 
 

@@ -1,0 +1,207 @@
+"""What the pool keeps books of: connections, waiters, origins; and what it decides.
+
+Plain data, without a rule: the rules are in ``pool``.  Times are in seconds of the
+loop's clock.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reuse_proxy.http.target import Origin
+    from reuse_proxy.upstream.stats import OriginStats
+
+
+class State(StrEnum):
+    """Where a connection is in its life."""
+
+    CONNECTING = "connecting"
+    ACTIVE = "active"
+    IDLE = "idle"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class CloseReason(StrEnum):
+    """Why a connection was discarded; a label, so the list stays short."""
+
+    SERVER_CLOSE = "server_close"
+    EXPIRED_IDLE = "expired_idle"
+    EXPIRED_AGE = "expired_age"
+    STALE = "stale"
+    UNSOLICITED = "unsolicited"
+    EVICTED = "evicted"
+    ABORTED = "aborted"
+    DRAIN_REFUSED = "drain_refused"
+    TRUNCATED = "truncated"
+    PROTOCOL_ERROR = "protocol_error"
+    TIMEOUT = "timeout"
+    DNS_CHANGE = "dns_change"
+    SHUTDOWN = "shutdown"
+
+
+class Miss(StrEnum):
+    """Why a request could not be given an idle connection."""
+
+    FIRST = "first"
+    BUSY = "busy"
+    UNSAFE_METHOD = "unsafe_method"
+
+
+class Poolable(Protocol):
+    """What the pool needs to know of a connection.
+
+    ``capacity`` is how many leases it can carry at once (1 for HTTP/1.1), times are
+    of the loop's clock, ``idle_limit`` is what the origin itself announced.
+    """
+
+    capacity: int
+    leases: int
+    state: State
+    idle_since: float
+    idle_limit: float
+    expires_at: float
+    retire: CloseReason | None
+    pool: "OriginPool"
+
+
+class Waiter:
+    """A request's place in the queue of an origin.
+
+    ``max_idle`` is how long a connection may have been idle to serve it, in seconds;
+    ``wake`` is called once it holds a connection or an error.
+    """
+
+    __slots__ = ("connection", "error", "max_idle", "pool", "since", "wake")
+
+    def __init__(
+        self,
+        pool: "OriginPool",
+        *,
+        since: float,
+        max_idle: float,
+        wake: "Callable[[], None]",
+    ) -> None:
+        self.pool = pool
+        self.wake = wake
+        self.since = since
+        self.max_idle = max_idle
+        self.connection: Poolable | None = None
+        self.error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Discard this connection; it has left the books as an open one already."""
+
+    connection: Poolable
+    reason: CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a connection to this origin; it is in the books already."""
+
+    pool: "OriginPool"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Wake this waiter: it holds a connection now, or an error."""
+
+    waiter: Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Call :meth:`Pool.assign` again at this time: a dial is being patient."""
+
+    pool: "OriginPool"
+    at: float
+
+
+Action = Close | Dial | Grant | Recheck
+
+
+class OriginPool:
+    """The books of one origin."""
+
+    __slots__ = (
+        "active",
+        "closing",
+        "connect_seconds",
+        "dial_at",
+        "dialing",
+        "draining",
+        "idle",
+        "last_close",
+        "learned_at",
+        "learned_idle_limit",
+        "origin",
+        "recheck_at",
+        "renewed_at",
+        "stats",
+        "used_at",
+        "waiters",
+    )
+
+    def __init__(self, origin: "Origin", stats: "OriginStats") -> None:
+        self.origin = origin
+        self.stats = stats
+        self.idle: list[Poolable] = []
+        self.active: set[Poolable] = set()
+        self.draining: set[Poolable] = set()
+        self.waiters: deque[Waiter] = deque()
+        self.dialing = 0
+        self.closing = 0
+        self.connect_seconds: float | None = None
+        self.dial_at = 0.0
+        self.recheck_at = 0.0
+        self.renewed_at = 0.0
+        self.used_at = 0.0
+        self.learned_idle_limit = float("inf")
+        self.learned_at = 0.0
+        self.last_close: CloseReason | None = None
+
+    @property
+    def open(self) -> int:
+        """Established connections in the books."""
+        return len(self.idle) + len(self.active) + len(self.draining)
+
+    @property
+    def sockets(self) -> int:
+        """All sockets: established, being dialled, and being closed."""
+        return self.open + self.dialing + self.closing
+
+    def waiting(self, now: float) -> tuple[int, float]:
+        """Return how many requests wait and for how long the oldest has, in seconds."""
+        waiters = self.waiters
+        return (len(waiters), now - waiters[0].since) if waiters else (0, 0.0)
+
+    def __repr__(self) -> str:
+        return (
+            f"<OriginPool {self.origin} active={len(self.active)} "
+            f"idle={len(self.idle)} draining={len(self.draining)} "
+            f"dialing={self.dialing} closing={self.closing} "
+            f"waiting={len(self.waiters)}>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that govern the pool; times in seconds.
+
+    ``dial_patience`` is None for half of the measured connect time.
+    """
+
+    max_sockets: int = 512
+    max_per_origin: int = 32
+    max_queue: int = 1024
+    queue_timeout: float = 10.0
+    idle_timeout: float = 30.0
+    max_lifetime: float = 600.0
+    dial_patience: float | None = None
