@@ -10,22 +10,27 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import (
-    BadHttpMessage,
-    InvalidHeader,
-    InvalidURLError,
-    LineTooLong,
-)
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import ERROR, _ErrInfo
 
+from reuse_proxy.downstream.refusals import (
+    MAX_HEAD_BYTES,
+    body_too_slow,
+    cause_of,
+    head_too_large,
+    head_too_slow,
+    internal_error,
+    is_oversized,
+    translate,
+)
 from reuse_proxy.downstream.reply import (
     ClientGoneError,
     Reply,
     plain_response,
     reset,
 )
+from reuse_proxy.downstream.request import ClientRequest
 from reuse_proxy.errors import ProxyError, RequestError
 
 if TYPE_CHECKING:
@@ -35,74 +40,11 @@ if TYPE_CHECKING:
     from reuse_proxy.forward import Exchange
     from reuse_proxy.upstream.books import OriginPool
 
-# Two different numbers, so that an error tells which of the two was exceeded.
-MAX_TARGET_BYTES: Final = 16 * 1024
-MAX_FIELD_BYTES: Final = 32 * 1024
-MAX_HEAD_BYTES: Final = 64 * 1024
-MAX_FIELDS: Final = 256
 # Chunk extensions and trailers carry no content; this much in a row is an attack.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 # How a chunked body without trailers ends; no trailer can look like it.
 _BARE_END: Final = b"\r\n0\r\n\r\n"
 _LINGER_S: Final = 5.0
-
-
-class ClientRequest:
-    """One request as aiohttp's parser hands it over.
-
-    Stands in for ``BaseRequest``, which rebuilds the URL of every absolute-form
-    target; this proxy never looks at it.
-    """
-
-    __slots__ = ("connection", "content", "http10", "message", "method")
-
-    def __init__(
-        self,
-        message: RawRequestMessage,
-        content: "StreamReader",
-        connection: "ClientConnection",
-    ) -> None:
-        self.message = message
-        self.content = content
-        self.connection = connection
-        self.method = message.method
-        self.http10 = message.version < (1, 1)
-
-    def _cancel(self, exc: BaseException) -> None:
-        """Let whoever reads the body know that the client is gone (aiohttp)."""
-        self.content.set_exception(exc)
-
-
-class ClientBody:
-    """A client's request body for ``forward``: limits and errors translated."""
-
-    __slots__ = ("_connection", "_content")
-
-    def __init__(self, request: ClientRequest) -> None:
-        self._content = request.content
-        self._connection = request.connection
-
-    def take(self) -> bytes | None:
-        """Return the whole body if it is here already, else None."""
-        return self._content.read_nowait(-1) if self._content.is_eof() else None
-
-    async def read(self) -> bytes:
-        """Return more of the body, or nothing at its end.
-
-        Raises:
-            ProxyError: the client sends no valid body, or none in time.
-        """
-        self._connection.await_body(self._content)
-        try:
-            return await self._content.readany()
-        except ProxyError:
-            raise
-        except (web.RequestPayloadError, BadHttpMessage) as exc:
-            raise RequestError(f"The request body is malformed: {exc}.") from exc
-        except ConnectionError as exc:
-            raise RequestError("The client went away during its upload.") from exc
-        finally:
-            self._connection.await_body(None)
 
 
 class ClientConnection(web.RequestHandler):
@@ -241,9 +183,9 @@ class ClientConnection(web.RequestHandler):
 
     def _answer_unparsed(self, request: ClientRequest, exc: BaseException) -> None:
         """Answer what aiohttp's parser refused."""
-        error = _translate(exc)
+        error = translate(exc)
         self.server.log_limited(
-            logging.INFO, "refused a request with %d: %s", error.status, _cause(exc)
+            logging.INFO, "refused a request with %d: %s", error.status, cause_of(exc)
         )
         self._answer_failure(request, error)
 
@@ -271,7 +213,7 @@ class ClientConnection(web.RequestHandler):
             self.server.pending.add(self)
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
-            self.refuse(_head_too_large())
+            self.refuse(head_too_large())
 
     def _judge(self, data: bytes, known: int) -> None:
         """Apply what aiohttp does not to what its parser has made of some bytes.
@@ -305,8 +247,8 @@ class ClientConnection(web.RequestHandler):
     def _refuse_oversized(self) -> None:
         messages = self._messages
         for index, (message, _) in enumerate(messages):
-            if isinstance(message, RawRequestMessage) and _is_oversized(message):
-                messages[index] = (_ErrInfo(431, _head_too_large(), ""), EMPTY_PAYLOAD)
+            if isinstance(message, RawRequestMessage) and is_oversized(message):
+                messages[index] = (_ErrInfo(431, head_too_large(), ""), EMPTY_PAYLOAD)
 
     def _fail_body(self, index: int, exc: BaseException) -> None:
         """Tell the reader of the body in which the parser has given up."""
@@ -318,7 +260,7 @@ class ClientConnection(web.RequestHandler):
             return
         if not content.is_eof():
             content.set_exception(
-                RequestError(f"The request body is malformed: {_cause(exc)}.")
+                RequestError(f"The request body is malformed: {cause_of(exc)}.")
             )
 
     def _count_overhead(self, content: "StreamReader", size: int) -> None:
@@ -441,7 +383,7 @@ class ClientConnection(web.RequestHandler):
         times = self.server.timeouts
         if self._awaited_body is not None:
             if waited >= times.body:
-                self._awaited_body.set_exception(_body_too_slow(times.body))
+                self._awaited_body.set_exception(body_too_slow(times.body))
             return True
         if self.half_closed:
             if self.written != self._head_bytes:
@@ -451,7 +393,7 @@ class ClientConnection(web.RequestHandler):
             return self.transport is not None
         if self._head_bytes and self.idle_since is not None:
             if waited >= times.head:
-                self.refuse(_head_too_slow(times.head))
+                self.refuse(head_too_slow(times.head))
             return True
         return False
 
@@ -469,68 +411,3 @@ class ClientConnection(web.RequestHandler):
         super().connection_lost(exc)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-
-
-def _translate(exc: BaseException | None) -> ProxyError:
-    """Turn what aiohttp raises before a handler runs into an error of ours."""
-    match exc:
-        case ProxyError():
-            error: ProxyError = exc
-        case LineTooLong() if exc.args[1] == MAX_TARGET_BYTES:
-            error = RequestError(
-                f"The request target is longer than {MAX_TARGET_BYTES} bytes.",
-                status=414,
-            )
-        case BadHttpMessage() if _is_too_large(exc):
-            error = _head_too_large()
-        case InvalidURLError():
-            error = RequestError("The request target is malformed.")
-        case BadHttpMessage():
-            error = RequestError("The request is not valid HTTP/1.1.")
-        case _:
-            error = internal_error()
-    return error
-
-
-def _cause(exc: BaseException) -> str:
-    """Say what the parser minded, without the part of the head that it quotes."""
-    quotes = isinstance(exc, LineTooLong | InvalidHeader | InvalidURLError)
-    if quotes or not isinstance(exc, BadHttpMessage):
-        return type(exc).__name__
-    return exc.message.partition("\n")[0]
-
-
-def _is_oversized(message: RawRequestMessage) -> bool:
-    size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-    return size > MAX_HEAD_BYTES
-
-
-def _is_too_large(exc: BadHttpMessage) -> bool:
-    return isinstance(exc, LineTooLong) or "Too many headers" in exc.message
-
-
-def _head_too_large() -> ProxyError:
-    return RequestError(
-        f"The request head exceeds {MAX_HEAD_BYTES} bytes, {MAX_FIELDS} fields, "
-        f"or {MAX_FIELD_BYTES} bytes in one field.",
-        status=431,
-    )
-
-
-def _head_too_slow(seconds: float) -> ProxyError:
-    return RequestError(
-        f"The request head took longer than {seconds:g} s (client_head_timeout).",
-        status=408,
-    )
-
-
-def _body_too_slow(seconds: float) -> ProxyError:
-    return RequestError(
-        f"The request body paused for {seconds:g} s (client_body_timeout).",
-        status=408,
-    )
-
-
-def internal_error() -> ProxyError:
-    """Return the answer to a failure of our own."""
-    return ProxyError("This is an error of reuse-proxy itself; see its log.")

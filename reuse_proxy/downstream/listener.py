@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
 
-from reuse_proxy.downstream.client import (
+from reuse_proxy.downstream.client import ClientConnection
+from reuse_proxy.downstream.refusals import (
     MAX_FIELD_BYTES,
     MAX_FIELDS,
     MAX_TARGET_BYTES,
-    ClientConnection,
-    ClientRequest,
 )
 from reuse_proxy.errors import (
     ProxyError,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from reuse_proxy.downstream.access import AccessList
     from reuse_proxy.downstream.reply import Reply
+    from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.downstream.stall import StallWatch
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import secrets
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from reuse_proxy.config.address import Address
-from reuse_proxy.downstream.client import ClientBody
 from reuse_proxy.downstream.reply import ClientGoneError, Reply
+from reuse_proxy.downstream.request import ClientBody
 from reuse_proxy.errors import ProxyError, RequestError
 from reuse_proxy.forward import Exchange, ForwardRequest
 from reuse_proxy.http.framing import Framing
@@ -19,7 +19,7 @@ from reuse_proxy.http.headers import PSEUDONYM, read_request_fields
 from reuse_proxy.http.target import parse_absolute, parse_authority
 
 if TYPE_CHECKING:
-    from reuse_proxy.downstream.client import ClientRequest
+    from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.http.headers import RequestFields
     from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet

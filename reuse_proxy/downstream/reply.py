@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk, reply_framing
 
 if TYPE_CHECKING:
-    from reuse_proxy.downstream.client import ClientConnection, ClientRequest
+    from reuse_proxy.downstream.client import ClientConnection
+    from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.errors import ProxyError
     from reuse_proxy.upstream.connection import ResponseHead
 

@@ -409,6 +409,11 @@ class UpstreamConnection(AsyncioProtocol):
                 "The origin switched protocols, which the request did not ask for.",
                 error="http_upgrade_failed",
             )
+        if status == 407:
+            # RFC 9110 section 15.5.8: a client would give us the origin's password.
+            raise UpstreamProtocolError(
+                "The origin answered 407, which is for proxies to say."
+            )
         fields = self._fields
         if len(fields.lines) > _MAX_FIELDS or fields.size > _MAX_HEAD_BYTES:
             raise _head_too_large()

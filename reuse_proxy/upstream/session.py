@@ -367,14 +367,16 @@ class UpstreamSession:
         self._carry_out(self.pool.discard(connection, reason))
 
     async def _dial(self, pool: OriginPool) -> None:
-        error: ProxyError = UnavailableError("The proxy is stopping.")
+        error = ProxyError("This is an error of reuse-proxy itself; see its log.")
         try:
             sock, seconds = await self._dialer.dial(pool.origin)
         except ProxyError as exc:
             error = exc
             pool.stats.connect_failures[error.error] += 1
             self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, asyncio.CancelledError):
+                error = UnavailableError("The proxy is stopping.")
             self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
             raise
         else:

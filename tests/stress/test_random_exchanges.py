@@ -1,6 +1,6 @@
 """Thousands of randomised exchanges: everybody gets their own bytes, or a failure.
 
-REUSE_PROXY_SEED chooses another seed, REUSE_PROXY_EXCHANGES another count.
+TESTS_SEED chooses another seed, TESTS_EXCHANGES another count.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import pytest
 from tests.support.books import assert_balanced, settled
 from tests.support.chaos import ChaosClient, misbehave, plan
 
-SEED = int(os.environ.get("REUSE_PROXY_SEED", "20260713"))
-EXCHANGES = int(os.environ.get("REUSE_PROXY_EXCHANGES", "10000"))
+SEED = int(os.environ.get("TESTS_SEED", "20260713"))
+EXCHANGES = int(os.environ.get("TESTS_EXCHANGES", "10000"))
 ORIGINS, CAP, CLIENTS, PER_CLIENT = 8, 20, 48, 8
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
-SKIP_NOTHING = "REUSE_PROXY_TESTS_SKIP_NOTHING"
+SKIP_NOTHING = "TESTS_SKIP_NOTHING"
 
 
 def need(program: str) -> str:

@@ -1,0 +1,72 @@
+"""A client's request and its body, as aiohttp's parser hands them over."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+
+from reuse_proxy.errors import ProxyError, RequestError
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+    from aiohttp.http_parser import RawRequestMessage
+
+    from reuse_proxy.downstream.client import ClientConnection
+
+
+class ClientRequest:
+    """One request as aiohttp's parser hands it over.
+
+    Stands in for ``BaseRequest``, which rebuilds the URL of every absolute-form
+    target; this proxy never looks at it.
+    """
+
+    __slots__ = ("connection", "content", "http10", "message", "method")
+
+    def __init__(
+        self,
+        message: "RawRequestMessage",
+        content: "StreamReader",
+        connection: "ClientConnection",
+    ) -> None:
+        self.message = message
+        self.content = content
+        self.connection = connection
+        self.method = message.method
+        self.http10 = message.version < (1, 1)
+
+    def _cancel(self, exc: BaseException) -> None:
+        """Let whoever reads the body know that the client is gone (aiohttp)."""
+        self.content.set_exception(exc)
+
+
+class ClientBody:
+    """A client's request body for ``forward``: limits and errors translated."""
+
+    __slots__ = ("_connection", "_content")
+
+    def __init__(self, request: ClientRequest) -> None:
+        self._content = request.content
+        self._connection = request.connection
+
+    def take(self) -> bytes | None:
+        """Return the whole body if it is here already, else None."""
+        return self._content.read_nowait(-1) if self._content.is_eof() else None
+
+    async def read(self) -> bytes:
+        """Return more of the body, or nothing at its end.
+
+        Raises:
+            ProxyError: the client sends no valid body, or none in time.
+        """
+        self._connection.await_body(self._content)
+        try:
+            return await self._content.readany()
+        except ProxyError:
+            raise
+        except (web.RequestPayloadError, BadHttpMessage) as exc:
+            raise RequestError(f"The request body is malformed: {exc}.") from exc
+        except ConnectionError as exc:
+            raise RequestError("The client went away during its upload.") from exc
+        finally:
+            self._connection.await_body(None)
