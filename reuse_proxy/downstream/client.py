@@ -164,6 +164,9 @@ class ClientConnection(web.RequestHandler):
 
     async def _next_message(self) -> None:
         self._waiter = self._loop.create_future()
+        if self._head_bytes:
+            self._since = self._loop.time()
+            self.server.pending.add(self)
         try:
             await self._waiter
         finally:
@@ -204,7 +207,7 @@ class ClientConnection(web.RequestHandler):
                 self._judge(data, known)
             if self._awaited_body is not None:
                 self._count_overhead(self._awaited_body, len(data))
-            self._head_bytes = 0
+            self._head_bytes = self._early_bytes(len(data), known)
             return
         if not self._head_bytes:
             if not data.strip(b"\r\n"):
@@ -214,6 +217,13 @@ class ClientConnection(web.RequestHandler):
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(head_too_large())
+
+    def _early_bytes(self, size: int, known: int) -> int:
+        """Return how much of the next head has come while a request is served."""
+        request = self._current_request
+        if request is None or len(self._messages) > known:
+            return 0
+        return self._head_bytes + size if request.content.is_eof() else 0
 
     def _judge(self, data: bytes, known: int) -> None:
         """Apply what aiohttp does not to what its parser has made of some bytes.

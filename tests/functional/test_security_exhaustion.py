@@ -21,6 +21,22 @@ async def drip(client, data, *, every=0.02):
 # S16: heads...
 
 
+async def test_s16_a_head_that_began_during_a_response_has_its_time_too(
+    make_proxy, make_client, origin
+):
+    """Its first bytes came while the request before it was being served."""
+    client = await make_client(await make_proxy(client_head_timeout=0.3))
+    await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 1)
+    await client.send(b"GET http://origin.test/ HT")
+    origin.release.set()
+
+    first, last = await client.response(), await client.until_closed()
+
+    assert first.body == b"done"
+    assert last.startswith(b"HTTP/1.1 408 ")
+
+
 @pytest.mark.parametrize("start", [b"G", b"GET http://a.test/ HTTP/1.1\r\nHost: a"])
 async def test_s16_a_head_that_stops_is_answered_with_408(
     make_proxy, make_client, start
