@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 from aiohttp.resolver import ThreadedResolver
 
-from reuse_proxy.admin.app import Admin
+from reuse_proxy.admin.app import Admin, unparsed_log
 from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
@@ -82,7 +82,10 @@ class Service:
         )
         self._proxy_runner = web.ServerRunner(self.server)
         self._admin_runner = web.AppRunner(
-            self._admin.app(), access_log=None, keepalive_timeout=15.0
+            self._admin.app(),
+            access_log=None,
+            keepalive_timeout=15.0,
+            logger=unparsed_log,
         )
         self.listening: list[Address] = []
         self.admin_address: Address | None = None

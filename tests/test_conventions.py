@@ -32,7 +32,10 @@ LONGER = {
         "one table of all fields, and one walk for each direction",
     ),
     "forward.py": (350, "one exchange from queue to settlement"),
-    "downstream/client.py": (430, "a protocol's state machine, and the seam to aiohttp"),
+    "downstream/client.py": (
+        430,
+        "a protocol's state machine, and the seam to aiohttp",
+    ),
     "upstream/session.py": (460, "the one place that carries decisions out"),
     "upstream/pool.py": (400, "pure decisions over one set of books"),
     "upstream/connection.py": (560, "a protocol's state machine"),

@@ -4,6 +4,7 @@ It listens on an address of its own and is never reachable through the proxy por
 A browser's cross-site request, or one that came by a rebound name, is refused.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.access import AccessList
     from reuse_proxy.downstream.stall import StallWatch
     from reuse_proxy.upstream.session import UpstreamSession
+
+log = logging.getLogger(__name__)
+# aiohttp logs a traceback for each request that it cannot parse.
+unparsed_log = logging.getLogger(f"{__name__}.unparsed")
+unparsed_log.addHandler(logging.NullHandler())
+unparsed_log.propagate = False
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -68,19 +75,30 @@ class Admin:
     async def _guard(
         self, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        """Refuse strangers, rebound names and cross-site requests."""
-        if not self._access.allows(request.remote or None):
-            return _refused("This address may not read here (allow_admin).")
-        if _is_loopback(request.remote) and not _names_loopback(request.host):
-            return _refused("The Host field must name this machine's loopback.")
-        if "Origin" in request.headers or request.headers.get(
-            "Sec-Fetch-Site", "none"
-        ) not in ("none", "same-origin"):
-            return _refused("Cross-site requests are refused.")
+        """Refuse strangers, rebound names and cross-site requests; name our failures."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return web.Response(status=403, text=f"{refusal}\n")
         try:
             return await handler(request)
         except web.HTTPException as error:
             return web.Response(status=error.status, text=f"{error.reason}\n")
+        except Exception:
+            log.exception("an error of our own")
+            return web.Response(
+                status=500, text="This is an error of reuse-proxy itself.\n"
+            )
+
+    def _refusal(self, request: web.Request) -> str | None:
+        headers = request.headers
+        if not self._access.allows(request.remote or None):
+            return "This address may not read here (allow_admin)."
+        if _is_loopback(request.remote) and not _names_loopback(request.host):
+            return "The Host field must name this machine's loopback."
+        site = headers.get("Sec-Fetch-Site", "none")
+        if "Origin" in headers or site not in ("none", "same-origin"):
+            return "Cross-site requests are refused."
+        return None
 
     async def _index(self, _: web.Request) -> web.Response:
         return web.Response(text=_INDEX)
@@ -104,10 +122,6 @@ class Admin:
 
     async def _settings(self, _: web.Request) -> web.Response:
         return web.json_response(settings_view(self._loaded))
-
-
-def _refused(sentence: str) -> web.Response:
-    return web.Response(status=403, text=f"{sentence}\n")
 
 
 def _is_loopback(remote: str | None) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
+from reuse_proxy.downstream.refusals import cause_of
 from reuse_proxy.errors import ProxyError, RequestError
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ class ClientBody:
         except ProxyError:
             raise
         except (web.RequestPayloadError, BadHttpMessage) as exc:
-            raise RequestError(f"The request body is malformed: {exc}.") from exc
+            raise RequestError(
+                f"The request body is malformed: {cause_of(exc)}."
+            ) from exc
         except ConnectionError as exc:
             raise RequestError("The client went away during its upload.") from exc
         finally:

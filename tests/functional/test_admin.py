@@ -1,5 +1,6 @@
 """The admin listener: what it serves and to whom."""
 
+import asyncio
 import json
 
 import pytest
@@ -218,3 +219,18 @@ async def test_ready_says_no_while_stopping_and_health_still_yes(proxy, origin, 
     assert statuses == [503, 200, 200]
     origin.release.set()
     assert (await client.response()).body == b"done"
+
+
+async def test_what_is_no_http_gets_a_short_400_and_no_traceback(proxy, caplog):
+    """The admin listener is poked at as well."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", proxy.admin_address.port
+    )
+    writer.write(b"NOT HTTP AT ALL\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b"Traceback" not in answer
+    assert "Traceback" not in caplog.text
