@@ -5,6 +5,7 @@ Leaving the ``with`` block, however it is left, settles the lease.
 """
 
 import asyncio
+import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -217,11 +218,9 @@ class Exchange:
             connection.fail(error)
 
     async def _wait_for_continue(self, arrived: asyncio.Event) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CONTINUE_TIMEOUT_S):
                 await arrived.wait()
-        except TimeoutError:
-            pass
 
     def _framed(self, data: bytes, *, last: bool) -> list[bytes]:
         if self._request.framing is not Framing.CHUNKED:
@@ -339,8 +338,12 @@ class Exchange:
         """Count this exchange under the status that the client was sent."""
         stats = self._session.stats
         origin = self._origin_stats or stats.admit(self._request.target.origin)
-        origin.requests[status // 100, self.reused] += 1
+        if self._origin_stats is None:
+            # Refused before it got a connection.
+            origin.requests[status // 100, "none"] += 1
+            return
         via = "reused" if self.reused else "new"
+        origin.requests[status // 100, via] += 1
         stats.request_seconds[via].observe(self._session.now - self._started)
 
     def __repr__(self) -> str:

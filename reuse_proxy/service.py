@@ -81,12 +81,7 @@ class Service:
             ready=lambda: not self.server.draining,
         )
         self._proxy_runner = web.ServerRunner(self.server)
-        self._admin_runner = web.AppRunner(
-            self._admin.app(),
-            access_log=None,
-            keepalive_timeout=15.0,
-            logger=unparsed_log,
-        )
+        self._admin_runner = _admin_runner(self._admin)
         self.listening: list[Address] = []
         self.admin_address: Address | None = None
 
@@ -205,6 +200,12 @@ def session_options(settings: "Settings") -> SessionOptions:
     )
 
 
+def _admin_runner(admin: Admin) -> web.AppRunner:
+    return web.AppRunner(
+        admin.app(), access_log=None, keepalive_timeout=15.0, logger=unparsed_log
+    )
+
+
 async def _listen(
     runner: "web.BaseRunner", address: Address, *, setting: str
 ) -> Address:
@@ -255,7 +256,7 @@ def _cannot_listen(address: Address, setting: str, exc: OSError) -> str:
             f"{setting} = {address} is in use by another process; "
             f"stop it, or choose another address with --{setting}."
         )
-    cause = os.strerror(exc.errno) if exc.errno else str(exc)
+    cause = exc.strerror or str(exc)
     return (
         f"{setting} = {address} cannot be listened on ({cause}); "
         f"choose another address with --{setting}."

@@ -26,7 +26,7 @@ MAX_MEDIAN_LINES = 10
 
 # Modules that may be longer, and why.
 LONGER = {
-    "config/settings.py": (310, "one field per setting"),
+    "config/settings.py": (320, "one field per setting"),
     "http/headers.py": (
         350,
         "one table of all fields, and one walk for each direction",
@@ -59,7 +59,7 @@ COVERED_BY = {
 }
 
 # Defaults that depend on the machine, or are told in words.
-TOLD_IN_WORDS = {"max_sockets", "deny_ports"}
+TOLD_IN_WORDS = {"max_sockets", "max_clients", "deny_ports"}
 
 DOCUMENTS = {
     "README.md": 150,

@@ -142,9 +142,9 @@ class ProxyCollector(Collector):
             "Requests answered, by status class and kind of connection",
             ["origin", "code_class", "via"],
             {
-                (origin.label, f"{code}xx", "reused" if reused else "new"): count
+                (origin.label, f"{code}xx", via): count
                 for origin in stats.origins.values()
-                for (code, reused), count in origin.requests.items()
+                for (code, via), count in origin.requests.items()
             },
         )
         yield _histogram(

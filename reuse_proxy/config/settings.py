@@ -55,13 +55,22 @@ _OTHER_SERVICES = (
 )
 
 
-def _default_max_sockets() -> int:
+def _share_of_open_files(most: int, eighths: int) -> int:
     if sys.platform == "win32":
-        return 512
+        return most
     import resource  # noqa: PLC0415  # there is none on Windows
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 512 if soft == resource.RLIM_INFINITY else max(1, min(512, soft // 4))
+    unlimited = soft == resource.RLIM_INFINITY
+    return most if unlimited else max(1, min(most, soft * eighths // 8))
+
+
+def _default_max_sockets() -> int:
+    return _share_of_open_files(512, 2)
+
+
+def _default_max_clients() -> int:
+    return _share_of_open_files(4096, 5)
 
 
 class Settings(BaseSettings):
@@ -105,7 +114,9 @@ class Settings(BaseSettings):
         10, description="how long a request may wait for a connection"
     )
     max_clients: Annotated[int, Count("connections")] = Field(
-        4096, description="client connections at a time"
+        default_factory=_default_max_clients,
+        description="client connections at a time;"
+        " if not set, 4096 or five eighths of the open files limit",
     )
     idle_timeout: _Seconds = Field(
         30, description="how long a connection to an origin may be idle"

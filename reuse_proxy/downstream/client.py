@@ -64,6 +64,7 @@ class ClientConnection(web.RequestHandler):
         "exchange",
         "half_closed",
         "server",
+        "takes",
         "written",
     )
 
@@ -73,6 +74,8 @@ class ClientConnection(web.RequestHandler):
         self._watch = server.stall_watch
         self.exchange: Exchange | None = None
         self.written = 0
+        # How often this client was seen to take bytes of its response from the spool.
+        self.takes = 0
         self.half_closed = False
         self._head_bytes = 0
         self._since = 0.0
@@ -207,7 +210,7 @@ class ClientConnection(web.RequestHandler):
                 self._judge(data, known)
             if self._awaited_body is not None:
                 self._count_overhead(self._awaited_body, len(data))
-            self._head_bytes = self._early_bytes(len(data), known)
+            self._head_bytes = self._early_bytes(data, known)
             return
         if not self._head_bytes:
             if not data.strip(b"\r\n"):
@@ -218,12 +221,16 @@ class ClientConnection(web.RequestHandler):
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(head_too_large())
 
-    def _early_bytes(self, size: int, known: int) -> int:
-        """Return how much of the next head has come while a request is served."""
+    def _early_bytes(self, data: bytes, known: int) -> int:
+        """Return how much of a head has come that no one waits for yet, at least."""
+        if len(self._messages) > known:
+            _, content = self._messages[-1]
+            whole = content is not EMPTY_PAYLOAD or data.endswith(b"\r\n\r\n")
+            return 0 if whole else 1
         request = self._current_request
-        if request is None or len(self._messages) > known:
+        if request is not None and not request.content.is_eof():
             return 0
-        return self._head_bytes + size if request.content.is_eof() else 0
+        return self._head_bytes + len(data.lstrip(b"\r\n"))
 
     def _judge(self, data: bytes, known: int) -> None:
         """Apply what aiohttp does not to what its parser has made of some bytes.
@@ -366,6 +373,11 @@ class ClientConnection(web.RequestHandler):
             return -1
         sock = self.transport.get_extra_info("socket")
         return cast("int", sock.fileno())
+
+    @property
+    def reads(self) -> bool:
+        """Whether the client has been seen to read the response that it gets."""
+        return self.takes > 1
 
     @property
     def ending(self) -> bool:

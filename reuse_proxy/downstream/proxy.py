@@ -10,6 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from reuse_proxy.config.address import Address
+from reuse_proxy.downstream.refusals import body_too_large
 from reuse_proxy.downstream.reply import ClientGoneError, Reply
 from reuse_proxy.downstream.request import ClientBody
 from reuse_proxy.errors import ProxyError, RequestError
@@ -104,11 +105,7 @@ class ProxyHandler:
     ) -> ForwardRequest:
         framing, length = fields.framing(http10=request.http10)
         if self._max_request_body and length > self._max_request_body:
-            raise RequestError(
-                f"The request body of {length} bytes exceeds {self._max_request_body} "
-                f"(max_request_body).",
-                status=413,
-            )
+            raise body_too_large(self._max_request_body)
         if request.http10:
             fields.expect_continue = False
         for via in fields.via:
@@ -124,7 +121,9 @@ class ProxyHandler:
             fields,
             via=self._via_http10 if request.http10 else self._via_http11,
             framing=framing,
-            body=None if framing is Framing.NONE else ClientBody(request),
+            body=None
+            if framing is Framing.NONE
+            else ClientBody(request, most=self._max_request_body),
         )
 
     def _answer(self, request: "ClientRequest", target: bytes, reply: Reply) -> None:
@@ -158,6 +157,7 @@ class ProxyHandler:
             # A client that pipelines and does not read waits before it leases.
             await connection.taken()
         connection.exchange = exchange
+        connection.takes = 0
         try:
             with exchange:
                 await self._relay(exchange, reply)

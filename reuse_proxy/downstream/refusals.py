@@ -75,6 +75,13 @@ def head_too_slow(seconds: float) -> ProxyError:
     )
 
 
+def body_too_large(most: int) -> ProxyError:
+    """Return the error for a body beyond the limit that is set."""
+    return RequestError(
+        f"The request body exceeds {most} bytes (max_request_body).", status=413
+    )
+
+
 def body_too_slow(seconds: float) -> ProxyError:
     """Return the error for a body that pauses for too long."""
     return RequestError(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from reuse_proxy.downstream.refusals import cause_of
+from reuse_proxy.downstream.refusals import body_too_large, cause_of
 from reuse_proxy.errors import ProxyError, RequestError
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ class ClientRequest:
 class ClientBody:
     """A client's request body for ``forward``: limits and errors translated."""
 
-    __slots__ = ("_connection", "_content")
+    __slots__ = ("_connection", "_content", "_left", "_most")
 
-    def __init__(self, request: ClientRequest) -> None:
+    def __init__(self, request: ClientRequest, *, most: int = 0) -> None:
+        self._most = self._left = most
         self._content = request.content
         self._connection = request.connection
 
@@ -62,7 +63,7 @@ class ClientBody:
         """
         self._connection.await_body(self._content)
         try:
-            return await self._content.readany()
+            data = await self._content.readany()
         except ProxyError:
             raise
         except (web.RequestPayloadError, BadHttpMessage) as exc:
@@ -73,3 +74,8 @@ class ClientBody:
             raise RequestError("The client went away during its upload.") from exc
         finally:
             self._connection.await_body(None)
+        if self._most:
+            self._left -= len(data)
+            if self._left < 0:
+                raise body_too_large(self._most)
+        return data

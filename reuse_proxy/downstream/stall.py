@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _TICK_S: Final = 0.025
 # While somebody waits for a connection of the same origin (design D8).
 _CONTENDED_S: Final = 1.0
-# Once the oldest has waited that long, for a client that has not read since its
-# spool filled: a queue behind many such clients must still move.
-_NEVER_READ_S: Final = 0.08
+# For this long after a client of an origin has been reset by that rule, ...
+_SUSPICIOUS_S: Final = 5.0
+# ... others that have read nothing since their spool filled are so much sooner:
+# sixty of them in a queue would otherwise stop the origin for a minute.
+_NEVER_READ_S: Final = 0.09
 # Until then the client's kernel fills its own buffer, with a delayed ACK of 40 ms.
 _SETTLED_S: Final = 0.06
 
@@ -42,6 +44,7 @@ class StallWatch:
         self._loop = loop
         self._clients: dict[ClientConnection, Stall] = {}
         self._ticker: asyncio.TimerHandle | None = None
+        self._suspicious: dict[OriginPool, float] = {}
         self.spooled = 0
         self.stalls = 0
 
@@ -56,6 +59,7 @@ class StallWatch:
         stall = self._clients.pop(client, None)
         if stall is not None:
             self.spooled -= stall.spooled
+            stall.note_taken(self._loop.time())
 
     def may_hold_more(self, client: "ClientConnection") -> bool:
         """Tell whether more of a response may be spooled for this client."""
@@ -83,23 +87,26 @@ class StallWatch:
         evicted: dict[OriginPool, int] = {}
         for since, stall in stalled:
             pool = stall.client.held_pool
-            waiting, oldest = pool.waiting(now) if pool is not None else (0, 0.0)
-            if now - since < self._limit(stall, waiting, oldest):
+            waiting = len(pool.waiters) if pool is not None else 0
+            if now - since < self._limit(stall, pool, now):
                 continue
             if pool is not None and waiting:
                 if evicted.get(pool, 0) >= waiting:
                     continue
                 evicted[pool] = evicted.get(pool, 0) + 1
+                self._suspicious[pool] = now + _SUSPICIOUS_S
             self.stalls += 1
             stall.client.reset()
-        if self._clients:
+        if not self._clients:
+            self._suspicious.clear()
+        else:
             self._ticker = self._loop.call_later(_TICK_S, self._tick)
 
-    def _limit(self, stall: "Stall", waiting: int, oldest: float) -> float:
+    def _limit(self, stall: "Stall", pool: "OriginPool | None", now: float) -> float:
         """Return for how long this client may make no progress, in seconds."""
-        if not waiting:
+        if pool is None or not pool.waiters:
             return self._stall_timeout
-        if oldest >= _CONTENDED_S and not stall.reads:
+        if now < self._suspicious.get(pool, 0.0) and not stall.client.reads:
             return min(_NEVER_READ_S, self._stall_timeout)
         return min(_CONTENDED_S, self._stall_timeout)
 
@@ -113,19 +120,13 @@ class StallWatch:
 class Stall:
     """One client's spool and progress."""
 
-    __slots__ = ("_acknowledged", "_started", "_takes", "client", "since", "spooled")
+    __slots__ = ("_acknowledged", "_started", "client", "since", "spooled")
 
     def __init__(self, client: "ClientConnection", now: float) -> None:
         self.client = client
         self.since = self._started = now
         self.spooled = 0
-        self._takes = 0
         self._acknowledged = client.written - client.buffered - unacknowledged(client)
-
-    @property
-    def reads(self) -> bool:
-        """Whether the client has taken bytes more than once since its spool filled."""
-        return self._takes > 1
 
     def update_spool(self) -> int:
         """Measure the spool again; return by how much it has grown, in bytes."""
@@ -135,10 +136,15 @@ class Stall:
     def update_progress(self, now: float) -> None:
         """Note whether the client has taken bytes since the last look."""
         acknowledged = self.client.written - self.spooled - unacknowledged(self.client)
-        if acknowledged > self._acknowledged and now - self._started > _SETTLED_S:
-            self._takes += 1
-            self.since = now
+        if acknowledged > self._acknowledged:
+            self.note_taken(now)
         self._acknowledged = acknowledged
+
+    def note_taken(self, now: float) -> None:
+        """Note that the client has taken bytes, unless that is its kernel's doing."""
+        if now - self._started > _SETTLED_S:
+            self.client.takes += 1
+            self.since = now
 
 
 def unacknowledged(client: "ClientConnection") -> int:

@@ -117,11 +117,13 @@ class NameCache:
                 f"(connect_timeout).",
                 error="dns_timeout",
             ) from None
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:
+            # UnicodeError: the name has an empty or an overlong label.
             self._stats.dns_lookups["error"] += 1
+            cause = exc.strerror if isinstance(exc, OSError) else None
             entry.expires_at = started + _NEGATIVE_TTL_S
             entry.error = UpstreamConnectError(
-                f"The name {host} could not be resolved: {exc.strerror or exc}.",
+                f"The name {host} could not be resolved: {cause or exc}.",
                 error="dns_error",
             )
             self._entries[host] = entry

@@ -64,7 +64,7 @@ class OriginStats:
         self.queue_timeouts = 0
         self.closed: Counter[str] = Counter()
         self.connect_failures: Counter[str] = Counter()
-        self.requests: Counter[tuple[int, bool]] = Counter()
+        self.requests: Counter[tuple[int, str]] = Counter()
 
 
 class SessionStats:

@@ -76,3 +76,27 @@ async def test_what_is_held_for_slow_clients_stays_below_its_total(make_proxy, o
     assert 0 < highest <= 2 * MIB + 10 * 300_000
     for sock in sockets:
         sock.close()
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.15])
+async def test_a_client_that_keeps_reading_is_not_reset_for_those_who_wait(
+    make_proxy, origin, make_client, pause
+):
+    """One connection, a body of 8 MiB read in small bites, and somebody waits."""
+    proxy = await make_proxy(max_per_origin=1, client_stall_timeout="5s")
+    reader = await make_client(proxy)
+    await reader.send(request_bytes(f"{origin.url}/bytes/{8 * MIB}"))
+    await reader.reader.readuntil(b"\r\n\r\n")
+    waiting = await make_client(proxy)
+    await waiting.send(request_bytes(f"{origin.url}/bytes/5"))
+    received, loop = 0, asyncio.get_running_loop()
+    until = loop.time() + 3
+    while received < 8 * MIB:
+        data = await reader.reader.read(64 * 1024)
+        assert data
+        received += len(data)
+        if loop.time() < until:
+            await asyncio.sleep(pause)
+
+    assert received == 8 * MIB
+    assert (await waiting.response()).body == b"xxxxx"

@@ -268,3 +268,14 @@ async def test_a22_an_idle_connection_is_closed_without_a_word(
     await client.get(f"{origin.url}/")
 
     assert await client.rest() == b""
+
+
+async def test_a22_a_chunked_body_over_the_limit_is_413(
+    make_proxy, make_client, origin
+):
+    """It announces no length, so it is counted."""
+    client = await make_client(await make_proxy(max_request_body=1000))
+    await client.send(chunked(origin, b"%x\r\n" % 5000 + b"z" * 5000 + b"\r\n"))
+    response = await client.response("POST")
+
+    assert_own_error(response, 413)

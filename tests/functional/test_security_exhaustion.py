@@ -246,3 +246,16 @@ async def test_s18_a_megabyte_in_one_line_stays_bounded(proxy, client):
 
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert not proxy.session.pool.origins
+
+
+@pytest.mark.parametrize("whole", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+async def test_s16_a_head_that_begins_at_once_is_timed_too(
+    make_proxy, make_client, whole
+):
+    """In the first packet, alone or behind a whole request."""
+    client = await make_client(await make_proxy(client_head_timeout=0.3))
+    await client.send(whole, b"GET http://a.te")
+
+    answer = await client.until_closed()
+
+    assert b"HTTP/1.1 408 " in answer

@@ -50,7 +50,7 @@ def used(session):
         stats.opened += 2
         stats.reused += 1
         stats.queue_timeouts += 1
-        stats.requests[2, True] += 1
+        stats.requests[2, "reused"] += 1
         stats.connect_failures["dns_error"] += 1
         stats.closed.update(CloseReason)
     stats = session.stats
