@@ -33,7 +33,7 @@ LONGER = {
     ),
     "forward.py": (350, "one exchange from queue to settlement"),
     "downstream/client.py": (
-        430,
+        440,
         "a protocol's state machine, and the seam to aiohttp",
     ),
     "upstream/session.py": (460, "the one place that carries decisions out"),

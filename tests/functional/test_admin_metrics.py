@@ -111,8 +111,8 @@ async def test_errors_of_ours_are_counted_by_class(proxy, origin, make_client):
     failures = await numbers(proxy, "upstream_connect_failures_total")
 
     assert requests == {
-        ("4xx", "http://169.254.169.254:80", "new"): 1,
-        ("5xx", "http://gone.invalid:80", "new"): 1,
+        ("4xx", "http://169.254.169.254:80", "none"): 1,
+        ("5xx", "http://gone.invalid:80", "none"): 1,
     }
     assert failures["dns_error", "http://gone.invalid:80"] == 1
 
@@ -161,4 +161,4 @@ async def test_a_hostile_name_does_not_break_the_exposition(proxy, make_client, 
 
     requests = await numbers(proxy, "requests_total")
 
-    assert requests == {("5xx", f"http://{host}:80", "new"): 1}
+    assert requests == {("5xx", f"http://{host}:80", "none"): 1}
