@@ -48,10 +48,9 @@ class ProxyHandler:
         self._session = session
         self._tasks = tasks
         self._max_request_body = max_request_body
-        self.instance = secrets.token_hex(4).encode()
         # The pseudonym names the kind, the comment this process (RFC 9110 section
         # 7.6.3), so that a loop through it is seen and two proxies in a row are not.
-        self._via = b"%b (%b)" % (PSEUDONYM, self.instance)
+        self._via = b"%b (%b)" % (PSEUDONYM, secrets.token_hex(4).encode())
         self._via_http10 = b"1.0 " + self._via
         self._via_http11 = b"1.1 " + self._via
 

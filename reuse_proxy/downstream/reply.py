@@ -38,7 +38,6 @@ _PHRASES: Final = {
     504: b"Gateway Timeout",
     505: b"HTTP Version Not Supported",
 }
-_EMPTY: Final = b"Content-Length: 0\r\n"
 
 
 class ClientGoneError(ConnectionError):

@@ -303,15 +303,6 @@ class ResponseFields:
         self.chunked = True
 
 
-def read_response_fields(raw: Fields) -> ResponseFields:
-    """Walk a response's fields; see :meth:`ResponseFields.add`."""
-    fields = ResponseFields()
-    for name, value in raw:
-        fields.add(name, value)
-    fields.finish()
-    return fields
-
-
 def _keep_alive_timeout(value: bytes) -> float | None:
     """Read the origin's hint ``timeout=N``, in seconds."""
     for parameter in value.split(b","):
