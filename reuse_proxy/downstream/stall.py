@@ -69,6 +69,10 @@ class StallWatch:
         self.spooled += stall.update_spool()
         return stall.spooled < self._per_response and self.spooled < self._total
 
+    def is_suspicious(self, pool: "OriginPool") -> bool:
+        """Tell whether a client of this origin has lately been reset for others."""
+        return pool in self._suspicious
+
     def close(self) -> None:
         """Stop ticking."""
         if self._ticker is not None:
@@ -77,6 +81,9 @@ class StallWatch:
     def _tick(self) -> None:
         self._ticker = None
         now = self._loop.time()
+        self._suspicious = {
+            pool: until for pool, until in self._suspicious.items() if now < until
+        }
         stalled: list[tuple[float, Stall]] = []
         for stall in self._clients.values():
             self.spooled += stall.update_spool()
@@ -84,11 +91,17 @@ class StallWatch:
             if now - stall.since >= _NEVER_READ_S:
                 stalled.append((stall.since, stall))
         stalled.sort(key=lambda pair: pair[0])
+        self._reset([stall for _, stall in stalled], now)
+        if self._clients or self._suspicious:
+            self._ticker = self._loop.call_later(_TICK_S, self._tick)
+
+    def _reset(self, stalled: "list[Stall]", now: float) -> None:
+        """Reset those that have stalled for too long, for each waiter at most one."""
         evicted: dict[OriginPool, int] = {}
-        for since, stall in stalled:
+        for stall in stalled:
             pool = stall.client.held_pool
             waiting = len(pool.waiters) if pool is not None else 0
-            if now - since < self._limit(stall, pool, now):
+            if now - stall.since < self._limit(stall, pool):
                 continue
             if pool is not None and waiting:
                 if evicted.get(pool, 0) >= waiting:
@@ -97,16 +110,12 @@ class StallWatch:
                 self._suspicious[pool] = now + _SUSPICIOUS_S
             self.stalls += 1
             stall.client.reset()
-        if not self._clients:
-            self._suspicious.clear()
-        else:
-            self._ticker = self._loop.call_later(_TICK_S, self._tick)
 
-    def _limit(self, stall: "Stall", pool: "OriginPool | None", now: float) -> float:
+    def _limit(self, stall: "Stall", pool: "OriginPool | None") -> float:
         """Return for how long this client may make no progress, in seconds."""
         if pool is None or not pool.waiters:
             return self._stall_timeout
-        if now < self._suspicious.get(pool, 0.0) and not stall.client.reads:
+        if self.is_suspicious(pool) and not stall.client.reads:
             return min(_NEVER_READ_S, self._stall_timeout)
         return min(_CONTENDED_S, self._stall_timeout)
 

@@ -37,6 +37,8 @@ _MAX_INTERIM: Final = 100
 # exchange is an attack.  The parser keeps an unfinished field to itself meanwhile.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 _VERSIONS: Final = ("1.0", "1.1")
+# Linux alone tells a FIN from data without reading.
+_POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 
 
 class ConnectionOwner(Protocol):
@@ -159,7 +161,7 @@ class UpstreamConnection(AsyncioProtocol):
         self.address = transport.get_extra_info("peername")
         self.local_address = transport.get_extra_info("sockname")
         self._poll = select.poll()
-        self._poll.register(self.fileno(), select.POLLIN)
+        self._poll.register(self.fileno(), select.POLLIN | _POLLRDHUP)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""
@@ -182,6 +184,13 @@ class UpstreamConnection(AsyncioProtocol):
             and not self._surplus
             and not transport.is_closing()
             and not (self.requests and self._poll.poll(0))
+        )
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the origin has closed its side, as the kernel knows it."""
+        return self._transport is not None and any(
+            events & _POLLRDHUP for _, events in self._poll.poll(0)
         )
 
     def send(self, method: str, head: bytes, *, complete: bool) -> None:

@@ -161,6 +161,8 @@ class UpstreamSession:
                 connection.pool.stats.reused += 1
             connection.moved = True
             return True
+        if connection.hung_up:
+            self.pool.learn_idle_close(connection, self._loop.time())
         connection.leases -= 1
         self._discard(connection, CloseReason.STALE)
         return False
