@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.books import OriginPool
-    from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
+    from reuse_proxy.upstream.connection import UpstreamConnection
+    from reuse_proxy.upstream.response import ResponseHead
     from reuse_proxy.upstream.session import UpstreamSession
     from reuse_proxy.upstream.stats import OriginStats
 
@@ -241,7 +242,7 @@ class Exchange:
             not self._retried
             and self.reused
             and self._request.idempotent
-            and not connection.received
+            and not connection.response.received
             and self._held is not None
             and connection.request_sent
         )
@@ -257,7 +258,7 @@ class Exchange:
         connection = self._leased()
         head = connection.take_head()
         while head is None:
-            if connection.complete:
+            if connection.response.complete:
                 raise RuntimeError("the response has been taken already")
             await connection.receive()
             head = connection.take_head()
@@ -295,7 +296,7 @@ class Exchange:
     @property
     def complete(self) -> bool:
         """Whether the response has been received and taken to its end."""
-        return self._connection is not None and self._connection.exhausted
+        return self._connection is not None and self._connection.response.exhausted
 
     @property
     def request_complete(self) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.errors import ProxyError
-    from reuse_proxy.upstream.connection import ResponseHead
+    from reuse_proxy.upstream.response import ResponseHead
 
 _RESET: Final = struct.pack("ii", 1, 0)
 _PHRASES: Final = {

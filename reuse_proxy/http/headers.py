@@ -221,10 +221,7 @@ def _drop_options(
 
 
 class ResponseFields:
-    """A response's fields: the lines for the client and what they said.
-
-    ``size`` is that of all lines received, in bytes.
-    """
+    """A response's fields: the lines for the client and what they said."""
 
     chunked = False
     close = False
@@ -235,72 +232,79 @@ class ResponseFields:
     length: int | None = None
     length_line: bytes | None = None
     options: Sequence[bytes] = ()
-    size = 0
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    def add(self, name: bytes, value: bytes) -> None:
-        """Take in one line.
 
-        Raises:
-            UpstreamProtocolError: framing that must not be forwarded (RFC 9112
-                section 6.3): an invalid Content-Length, a coding other than chunked.
-        """
-        kind = _kind_of.get(name)
+def read_response_fields(raw: Fields) -> ResponseFields:
+    """Walk a response's fields.
+
+    Args:
+        raw: name and value of each line, as received.
+
+    Raises:
+        UpstreamProtocolError: framing that must not be forwarded (RFC 9112 section
+            6.3): an invalid Content-Length, a coding other than chunked.
+    """
+    fields = ResponseFields()
+    lines = fields.lines
+    known = _kind_of
+    for name, value in raw:
+        kind = known.get(name)
         if kind is None:
             kind = _learn_kind(name)
         line = b"%b: %b\r\n" % (name, value)
-        self.size += len(line)
-        if kind:
-            if kind == _Kind.DATE:
-                self.has_date = True
-            elif kind == _Kind.LENGTH:
-                self._read_length(value.rstrip())
-                self.length_line = line
-            elif not self._passes(kind, value.rstrip()):
-                return
-        self.lines.append(line)
+        if not kind or _read_response_field(fields, kind, value.rstrip(), line):
+            lines.append(line)
+    if fields.options:
+        fields.close = b"close" in fields.options
+        fields.keep_alive = b"keep-alive" in fields.options
+        _drop_options(fields, fields.options)
+    return fields
 
-    def _passes(self, kind: int, value: bytes) -> bool:
-        """Learn from a field of the rarer kinds; tell whether it passes."""
-        match kind:
-            case _Kind.CONNECTION:
-                self.options = [*self.options, *_options(value)]
-            case _Kind.CODING:
-                self._read_coding(value)
-            case _Kind.KEEP_ALIVE:
-                self.keep_alive_timeout = _keep_alive_timeout(value)
-            case _Kind.DROP:
-                pass
-            case _:
-                if kind == _Kind.TYPE:
-                    self.event_stream = value[:17].lower() == b"text/event-stream"
-                return True
+
+def _read_response_field(
+    fields: ResponseFields, kind: int, value: bytes, line: bytes
+) -> bool:
+    """Learn from a field that means something to us; tell whether it passes."""
+    if kind == _Kind.DATE:
+        fields.has_date = True
+    elif kind == _Kind.LENGTH:
+        fields.length = _length(value, fields.length)
+        fields.length_line = line
+    elif kind == _Kind.TYPE:
+        fields.event_stream = value[:17].lower() == b"text/event-stream"
+    elif kind == _Kind.CONNECTION:
+        fields.options = [*fields.options, *_options(value)]
         return False
+    elif kind == _Kind.CODING:
+        _check_coding(value, again=fields.chunked)
+        fields.chunked = True
+        return False
+    elif kind == _Kind.KEEP_ALIVE:
+        fields.keep_alive_timeout = _keep_alive_timeout(value)
+        return False
+    else:
+        return kind != _Kind.DROP
+    return True
 
-    def finish(self) -> None:
-        """Apply what Connection says, once all lines are in."""
-        if self.options:
-            self.close = b"close" in self.options
-            self.keep_alive = b"keep-alive" in self.options
-            _drop_options(self, self.options)
 
-    def _read_length(self, value: bytes) -> None:
-        length = framing.parse_length(value)
-        if length is None or self.length is not None:
-            raise UpstreamProtocolError(
-                "The origin's Content-Length is not one decimal number."
-            )
-        self.length = length
+def _length(value: bytes, known: int | None) -> int:
+    length = framing.parse_length(value)
+    if length is None or known is not None:
+        raise UpstreamProtocolError(
+            "The origin's Content-Length is not one decimal number."
+        )
+    return length
 
-    def _read_coding(self, value: bytes) -> None:
-        if value.lower() != b"chunked" or self.chunked:
-            raise UpstreamProtocolError(
-                "The origin uses a transfer coding other than chunked.",
-                error="http_response_transfer_coding",
-            )
-        self.chunked = True
+
+def _check_coding(value: bytes, *, again: bool) -> None:
+    if value.lower() != b"chunked" or again:
+        raise UpstreamProtocolError(
+            "The origin uses a transfer coding other than chunked.",
+            error="http_response_transfer_coding",
+        )
 
 
 def _keep_alive_timeout(value: bytes) -> float | None:

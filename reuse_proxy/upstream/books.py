@@ -56,17 +56,20 @@ class Poolable(Protocol):
     """What the pool needs to know of a connection.
 
     ``capacity`` is how many leases it can carry at once (1 for HTTP/1.1), times are
-    of the loop's clock, ``idle_limit`` is what the origin itself announced.
+    of the loop's clock.
     """
 
     capacity: int
     leases: int
     state: State
     idle_since: float
-    idle_limit: float
     expires_at: float
     retire: CloseReason | None
     pool: "OriginPool"
+
+    @property
+    def idle_limit(self) -> float:
+        """What the origin itself announced, in seconds."""
 
 
 class Waiter:

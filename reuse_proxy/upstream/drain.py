@@ -25,13 +25,13 @@ class DrainResult(StrEnum):
 
 def is_too_big(connection: "UpstreamConnection", max_bytes: int) -> bool:
     """Tell whether what is left of a response is known to exceed the bound."""
-    head = connection.response_head
+    head = connection.response.final
     if head is None:
         return False
     if head.fields.event_stream:
         return True
     length = head.fields.length
-    return length is not None and length - connection.body_bytes > max_bytes
+    return length is not None and length - connection.response.body_bytes > max_bytes
 
 
 async def drain(
@@ -44,13 +44,13 @@ async def drain(
         max_bytes: how much of the body is read at most.
         seconds: how long it may take.
     """
-    start = connection.body_bytes
+    start = connection.response.body_bytes
     connection.discard_body()
     try:
         async with asyncio.timeout(seconds):
-            while not connection.complete:
+            while not connection.response.complete:
                 await connection.receive()
-                if connection.body_bytes - start > max_bytes or is_too_big(
+                if connection.response.body_bytes - start > max_bytes or is_too_big(
                     connection, max_bytes
                 ):
                     return DrainResult.TOO_BIG

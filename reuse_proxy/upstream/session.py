@@ -210,11 +210,11 @@ class UpstreamSession:
         if connection.state is not State.ACTIVE:
             connection.leases -= 1
         elif connection.reusable:
-            if not connection.exhausted:
+            if not connection.response.exhausted:
                 connection.discard_body()
             self._carry_out(self.pool.release(connection, self._loop.time()))
         elif (
-            connection.complete
+            connection.response.complete
             or connection.error is not None
             or not connection.request_sent
         ):
@@ -231,7 +231,7 @@ class UpstreamSession:
             )
 
     async def _drain(self, connection: UpstreamConnection) -> None:
-        start = connection.body_bytes
+        start = connection.response.body_bytes
         result = DrainResult.ERROR
         try:
             result = await drain(
@@ -241,7 +241,7 @@ class UpstreamSession:
             )
         finally:
             self.stats.drains[result] += 1
-            self.stats.drained_bytes += connection.body_bytes - start
+            self.stats.drained_bytes += connection.response.body_bytes - start
             if connection.state is not State.DRAINING:
                 connection.leases -= 1
             elif result is DrainResult.REUSED:
@@ -422,7 +422,7 @@ class UpstreamSession:
     def _check_progress(self, connection: UpstreamConnection, now: float) -> None:
         """Fail an exchange whose origin has moved no byte for too long."""
         limit = self._options.response_timeout
-        if connection.moved or connection.paused:
+        if connection.moved or not connection.reading:
             connection.moved = False
             connection.moved_at = now
         elif now - connection.moved_at >= limit:

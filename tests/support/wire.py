@@ -2,12 +2,16 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from reuse_proxy.http.target import Origin as Key
 from reuse_proxy.upstream.books import CloseReason, OriginPool, State
-from reuse_proxy.upstream.connection import ResponseHead, UpstreamConnection
+from reuse_proxy.upstream.connection import UpstreamConnection
 from reuse_proxy.upstream.stats import OriginStats
 from tests.support.origin import Origin
+
+if TYPE_CHECKING:
+    from reuse_proxy.upstream.response import ResponseHead
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -55,7 +59,7 @@ class Wire:
     async def body(self):
         """Receive the rest of the body."""
         body = b"".join(self.connection.take_body())
-        while not self.connection.complete:
+        while not self.connection.response.complete:
             await self.connection.receive()
             body += b"".join(self.connection.take_body())
         return body

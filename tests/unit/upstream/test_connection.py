@@ -173,13 +173,13 @@ async def test_a_connection_that_ends_early_fails_its_exchange(response, how):
         if how == "fin":
             wire.peer.writer.write_eof()
         else:
-            await wire.until(lambda: wire.connection.received or not response)
+            await wire.until(lambda: wire.connection.response.received or not response)
             wire.peer.reset()
 
         with pytest.raises(UpstreamClosedError) as caught:
             await wire.rest()
 
-        assert wire.connection.received is bool(response)
+        assert wire.connection.response.received is bool(response)
         expected = "http_response_incomplete" if response else "connection_terminated"
         assert caught.value.error == expected
         assert wire.connection.reason_to_close == CloseReason.TRUNCATED
@@ -195,7 +195,7 @@ async def test_a_reset_truncates_a_body_that_would_end_with_the_connection():
 
         with pytest.raises(UpstreamClosedError):
             await wire.body()
-        assert not wire.connection.complete
+        assert not wire.connection.response.complete
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ async def test_a_request_that_was_not_sent_whole_spoils_the_connection():
         await wire.peer.send(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
         await wire.head()
 
-        assert wire.connection.complete
+        assert wire.connection.response.complete
         assert not wire.connection.reusable
         assert wire.connection.reason_to_close == CloseReason.ABORTED
         await wire.connection.write([b"rest"], complete=True)
@@ -83,12 +83,12 @@ async def test_a_body_that_is_not_taken_pauses_the_origin():
         wire.peer.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         wire.peer.writer.write(bytes(size))
         await wire.head()
-        await wire.until(lambda: wire.connection.paused)
+        await wire.until(lambda: not wire.connection.reading)
 
-        assert wire.connection.buffered <= 512 * 1024
+        assert wire.connection.response.buffered <= 512 * 1024
         assert wire.peer.writer.transport.get_write_buffer_size() > 0
         assert len(await wire.body()) == size
-        assert not wire.connection.paused
+        assert wire.connection.reading
         assert wire.connection.reusable
 
 
@@ -103,7 +103,7 @@ async def test_a_body_that_is_discarded_is_only_counted():
         wire.connection.discard_body()
 
         assert await wire.body() == b""
-        assert wire.connection.body_bytes == size
+        assert wire.connection.response.body_bytes == size
         assert wire.connection.reusable
 
 

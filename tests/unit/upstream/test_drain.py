@@ -28,7 +28,7 @@ async def test_a_drained_response_leaves_the_connection_reusable():
 
         assert result is DrainResult.REUSED
         assert wire.connection.reusable
-        assert wire.connection.body_bytes == size
+        assert wire.connection.response.body_bytes == size
         assert wire.connection.take_body() == []
 
 
@@ -76,7 +76,7 @@ async def test_only_what_is_left_counts():
     async with wired() as wire:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 150\r\n\r\n"
         await started(wire, head, bytes(60))
-        await wire.until(lambda: wire.connection.body_bytes == 60)
+        await wire.until(lambda: wire.connection.response.body_bytes == 60)
 
         assert not is_too_big(wire.connection, 100)
         assert is_too_big(wire.connection, 89)

@@ -48,7 +48,7 @@ async def exchange(session, origin, path="/"):
     """Do a whole exchange and return the connection it was on."""
     connection = await lease(session, origin)
     request(connection, origin, path)
-    while not connection.complete:
+    while not connection.response.complete:
         await connection.receive()
         connection.take_head()
         connection.take_body()
@@ -139,7 +139,7 @@ async def test_a_stale_connection_is_passed_over_for_the_next(names, make_origin
         await origin.until(lambda: origin.accepted == 2)
         for connection in (one, two):
             request(connection, origin)
-            while not connection.complete:
+            while not connection.response.complete:
                 await connection.receive()
             session.settle(connection)
         ends = {c.writer.get_extra_info("peername"): c for c in origin.connections}
@@ -165,7 +165,7 @@ async def test_who_leaves_the_queue_leaves_nothing_behind(names, origin):
         await asyncio.sleep(0)
 
         waiting[0].cancel()
-        while not busy.complete:
+        while not busy.response.complete:
             await busy.receive()
         session.settle(busy)
         # Given, but not woken yet.

@@ -1,0 +1,280 @@
+"""Responses out of an origin's bytes: llhttp's callbacks as heads and body pieces.
+
+No I/O: bytes go in through :meth:`ResponseReader.feed`, what they mean is taken out.
+The limits and rules of framing that llhttp leaves to its user are kept here.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from reuse_proxy.errors import ProxyError, UpstreamProtocolError
+from reuse_proxy.http import framing
+from reuse_proxy.http.headers import read_response_fields
+
+if TYPE_CHECKING:
+    from reuse_proxy.http.headers import ResponseFields
+
+# The sizes that nginx, squid and HAProxy accept by default lie between 4 and 64 KiB.
+_MAX_HEAD_BYTES: Final = 64 * 1024
+_MAX_FIELDS: Final = 256
+_MAX_INTERIM: Final = 100
+# Heads, chunk extensions and trailers carry no content; this much of them in one
+# exchange is an attack.  The parser keeps an unfinished field to itself meanwhile.
+_MAX_OVERHEAD_BYTES: Final = 1024 * 1024
+_VERSIONS: Final = ("1.1", "1.0")
+
+
+class ResponseHead:
+    """Status line and fields of one response, interim or final.
+
+    An interim one (RFC 9110 section 15.2) is followed by another response.
+    """
+
+    __slots__ = ("fields", "http10", "interim", "reason", "status")
+
+    def __init__(
+        self, status: int, reason: bytes, fields: "ResponseFields", *, http10: bool
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.http10 = http10
+        self.interim = status < 200
+
+
+class ResponseReader:
+    """Reads the responses of one connection, one exchange after another.
+
+    Attributes:
+        heads: response heads that have come and not been taken.
+        body: likewise pieces of the body; ``buffered`` is their size in bytes.
+        final: the final response's head, once it has come.
+        complete: the whole response has come (its pieces may still be here).
+        persistent: the origin will take another request on this connection.
+        surplus: bytes came that belong to no response (RFC 9112 section 9.2).
+        received: any byte of a response has come.
+        body_bytes: size of the body so far.
+        until_eof: only the end of the connection ends the body.
+        idle_limit: for how long the origin keeps the connection, in seconds.
+    """
+
+    __slots__ = (
+        "_discarding",
+        "_feeding",
+        "_interim",
+        "_is_head",
+        "_overhead",
+        "_parser",
+        "_raw",
+        "_reason",
+        "body",
+        "body_bytes",
+        "buffered",
+        "complete",
+        "final",
+        "heads",
+        "idle_limit",
+        "persistent",
+        "received",
+        "surplus",
+        "until_eof",
+    )
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._is_head = False
+        self._raw: list[tuple[bytes, bytes]] = []
+        self.heads: deque[ResponseHead] = deque()
+        self.body: list[bytes] = []
+        self.idle_limit = float("inf")
+        self.expect("")
+        self.complete = True
+
+    def expect(self, method: str) -> None:
+        """Start to read the response to a request with this method."""
+        if self._is_head:
+            # llhttp cannot be told that no body followed; it waits for one.
+            self._parser = httptools.HttpResponseParser(self)
+        self._is_head = method == "HEAD"
+        self._reason = b""
+        self._interim = 0
+        self._overhead = 0
+        self._feeding = 0
+        self._discarding = False
+        self.final: ResponseHead | None = None
+        self.complete = False
+        self.persistent = False
+        self.surplus = False
+        self.until_eof = False
+        self.received = False
+        self.body_bytes = 0
+        self.buffered = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read more bytes.
+
+        Raises:
+            UpstreamProtocolError: they are no response that may be forwarded; what
+                came before them can still be taken.
+        """
+        self.received = True
+        self._feeding = len(data)
+        before, done = self.body_bytes, self.complete
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as exc:
+            if not self.complete:
+                raise _translated(exc) from exc
+            self.surplus = True
+        if done or (self._is_head and self.complete and not _ends_head(data)):
+            self.surplus = True
+        if self.body_bytes != before:
+            self._overhead = 0
+        elif not self.complete:
+            self._count_overhead(len(data))
+
+    def end(self) -> bool:
+        """Take the connection's end; tell whether it is the response's, too."""
+        if self.until_eof:
+            self.complete = True
+        return self.complete
+
+    def discard(self) -> None:
+        """Drop what has not been taken, and keep nothing more (design D7)."""
+        self._discarding = True
+        self.heads.clear()
+        self.body.clear()
+        self.buffered = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the whole response has come and been taken."""
+        return self.complete and not self.body and not self.heads
+
+    # httptools' callbacks...
+
+    def on_message_begin(self) -> None:
+        """Refuse a response that nobody asked for (RFC 9112 section 9.2)."""
+        if self.complete:
+            raise UpstreamProtocolError("The origin sent more than one response.")
+        self._reason = b""
+        self._raw = []
+
+    def on_status(self, reason: bytes) -> None:
+        """Keep the reason phrase, which may come in parts."""
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field; those after the body are trailers, which are dropped."""
+        if self.final is None:
+            self._raw.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Take in a head, and learn from it how the body ends."""
+        version = self._parser.get_http_version()
+        status = self._parser.get_status_code()
+        if version not in _VERSIONS or not 100 <= status <= 599:
+            raise UpstreamProtocolError(
+                f"The origin answered with HTTP/{version} and status {status}."
+            )
+        if status in _REFUSED:
+            sentence, error = _REFUSED[status]
+            raise UpstreamProtocolError(sentence, error=error)
+        raw = self._raw
+        if len(raw) > _MAX_FIELDS or self._is_too_large():
+            raise _head_too_large()
+        fields = read_response_fields(raw)
+        head = ResponseHead(status, self._reason, fields, http10=version == "1.0")
+        if status >= 200:
+            self._take_final(head)
+        else:
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise UpstreamProtocolError(
+                    f"The origin sent more than {_MAX_INTERIM} interim responses."
+                )
+        if not self._discarding:
+            self.heads.append(head)
+
+    def on_body(self, body: bytes) -> None:
+        """Hold body bytes for the exchange, or only count them."""
+        if self.complete:
+            self.surplus = True
+            return
+        size = len(body)
+        self.body_bytes += size
+        if not self._discarding:
+            self.body.append(body)
+            self.buffered += size
+
+    def on_message_complete(self) -> None:
+        """Note the end of a final response."""
+        if self.final is not None:
+            self.complete = True
+
+    # Rules...
+
+    def _take_final(self, head: ResponseHead) -> None:
+        fields = head.fields
+        self.final = head
+        self.persistent = fields.keep_alive if head.http10 else not fields.close
+        if fields.keep_alive_timeout is not None:
+            # A second less than announced, so that we close first (design D10).
+            self.idle_limit = fields.keep_alive_timeout - 1.0
+        if self._is_head:
+            self.complete = True
+        elif (
+            fields.length is None
+            and not fields.chunked
+            and not framing.bodyless("GET", head.status)
+        ):
+            self.until_eof = True
+            self.persistent = False
+
+    def _is_too_large(self) -> bool:
+        if self._overhead + self._feeding <= _MAX_HEAD_BYTES:
+            return False
+        size = sum(len(name) + len(value) + 4 for name, value in self._raw)
+        return size > _MAX_HEAD_BYTES
+
+    def _count_overhead(self, size: int) -> None:
+        self._overhead += size
+        if self.final is None and self._overhead > _MAX_HEAD_BYTES:
+            raise _head_too_large()
+        if self._overhead > _MAX_OVERHEAD_BYTES:
+            raise UpstreamProtocolError(
+                "The origin sends chunk extensions without end."
+            )
+
+
+# Final answers that no origin may give to what we have sent.
+_REFUSED: Final[dict[int, tuple[str, str | None]]] = {
+    101: (
+        "The origin switched protocols, which the request did not ask for.",
+        "http_upgrade_failed",
+    ),
+    # RFC 9110 section 15.5.8: a client would give us the origin's password.
+    407: ("The origin answered 407, which is for proxies to say.", None),
+}
+
+
+def _translated(exc: "httptools.HttpParserError") -> ProxyError:
+    """Return what a callback raised, or say what the parser minded."""
+    cause = exc.__context__
+    if isinstance(cause, UpstreamProtocolError):
+        return cause
+    return UpstreamProtocolError(f"The origin's response is not valid HTTP/1.1: {exc}.")
+
+
+def _head_too_large() -> UpstreamProtocolError:
+    return UpstreamProtocolError(
+        f"The origin's head exceeds {_MAX_HEAD_BYTES} bytes or {_MAX_FIELDS} fields.",
+        error="http_response_header_section_size",
+    )
+
+
+def _ends_head(data: bytes) -> bool:
+    # The head's end may have come in a segment of its own, or in two.
+    return data.endswith(b"\r\n\r\n") or b"\r\n\r\n".endswith(data)
