@@ -42,6 +42,15 @@ class Phase(StrEnum):
     BODY = "body"
 
 
+# Looked up once: an enumeration's members are descriptors on Python 3.11.
+_QUEUE: Final = Phase.QUEUE
+_HEAD: Final = Phase.HEAD
+_BODY: Final = Phase.BODY
+_CHUNKED: Final = Framing.CHUNKED
+# As nginx logs a client that left before it was answered.
+_CLIENT_GONE: Final = 499
+
+
 class RequestBody(Protocol):
     """A client's request body, as it arrives."""
 
@@ -122,6 +131,7 @@ class Exchange:
         "_upload",
         "phase",
         "reused",
+        "status",
     )
 
     def __init__(
@@ -136,9 +146,10 @@ class Exchange:
         self._held: list[bytes] | None = []
         self._retried = False
         self._origin_stats: OriginStats | None = None
-        self._started = session.now
-        self.phase = Phase.QUEUE
+        self._started = session.clock()
+        self.phase = _QUEUE
         self.reused = False
+        self.status = 0
 
     def __enter__(self) -> Self:
         return self
@@ -151,17 +162,16 @@ class Exchange:
         Raises:
             ProxyError: no connection, or no response on it.
         """
+        session, request = self._session, self._request
+        origin, unsafe = request.target.origin, not request.idempotent
         while True:
-            self.phase = Phase.QUEUE
-            request = self._request
-            origin, unsafe = request.target.origin, not request.idempotent
-            connection = self._session.take(origin, unsafe=unsafe)
+            connection = session.take(origin, unsafe=unsafe)
             if connection is None:
-                connection = await self._session.wait(origin, unsafe=unsafe)
+                connection = await session.wait(origin, unsafe=unsafe)
             self._connection = connection
             self._origin_stats = connection.pool.stats
             self.reused = connection.requests > 0
-            self.phase = Phase.HEAD
+            self.phase = _HEAD
             self._send(connection)
             try:
                 head = await self.next_head()
@@ -169,6 +179,7 @@ class Exchange:
                 if not self._may_retry(connection):
                     raise
                 self._retried = True
+                self.phase = _QUEUE
                 self._settle()
             else:
                 if self._retried:
@@ -224,7 +235,7 @@ class Exchange:
                 await arrived.wait()
 
     def _framed(self, data: bytes, *, last: bool) -> list[bytes]:
-        if self._request.framing is not Framing.CHUNKED:
+        if self._request.framing is not _CHUNKED:
             return [data] if data else []
         pieces = chunk([data])
         return [*pieces, LAST_CHUNK] if last else pieces
@@ -256,14 +267,15 @@ class Exchange:
             ProxyError: the connection failed first.
         """
         connection = self._leased()
-        head = connection.take_head()
-        while head is None:
-            if connection.response.complete:
+        response = connection.response
+        while not response.heads:
+            if response.complete:
                 raise RuntimeError("the response has been taken already")
             await connection.receive()
-            head = connection.take_head()
+        head = response.heads.popleft()
         if not head.interim:
-            self.phase = Phase.BODY
+            self.phase = _BODY
+            self.status = head.status
             if self._upload is not None:
                 self._judge_upload(head)
         elif self._continue is not None and head.status == 100:
@@ -324,9 +336,10 @@ class Exchange:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> None:
-        if self._retried and self.phase is not Phase.BODY:
+        if self._retried and self.phase is not _BODY:
             self._session.stats.retries["failed"] += 1
         self._settle()
+        self._count(error)
 
     def _settle(self) -> None:
         if self._upload is not None and not self._upload.done():
@@ -335,8 +348,11 @@ class Exchange:
         if connection is not None:
             self._session.settle(connection)
 
-    def count(self, status: int) -> None:
-        """Count this exchange under the status that the client was sent."""
+    def _count(self, error: BaseException | None) -> None:
+        """Count this exchange under the status that the client is sent."""
+        status = self.status
+        if not status:
+            status = error.status if isinstance(error, ProxyError) else _CLIENT_GONE
         stats = self._session.stats
         origin = self._origin_stats or stats.admit(self._request.target.origin)
         if self._origin_stats is None:
@@ -345,7 +361,7 @@ class Exchange:
             return
         via = "reused" if self.reused else "new"
         origin.requests[status // 100, via] += 1
-        stats.request_seconds[via].observe(self._session.now - self._started)
+        stats.request_seconds[via].observe(self._session.clock() - self._started)
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request.method} {self._request.target.origin} {self.phase}>"

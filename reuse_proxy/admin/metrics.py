@@ -159,7 +159,7 @@ class ProxyCollector(Collector):
         lengths = Counter[tuple[str, ...]]({(o,): 0 for o in session.stats.origins})
         oldest = 0.0
         for pool in session.pool.origins.values():
-            waiting, age = pool.waiting(session.now)
+            waiting, age = pool.waiting(session.clock())
             lengths[pool.stats.label,] += waiting
             oldest = max(oldest, age)
         yield _gauge(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def pools_view(session: "UpstreamSession") -> dict[str, Any]:
     """Describe every origin and every connection; times are in seconds."""
-    now = session.now
+    now = session.clock()
     connections: dict[OriginPool, list[dict[str, Any]]] = {}
     for connection in session.connections():
         connections.setdefault(connection.pool, []).append(
@@ -30,7 +30,7 @@ def pools_view(session: "UpstreamSession") -> dict[str, Any]:
 def _origin_view(
     pool: "OriginPool", connections: list[dict[str, Any]], session: "UpstreamSession"
 ) -> dict[str, Any]:
-    waiting, oldest = pool.waiting(session.now)
+    waiting, oldest = pool.waiting(session.clock())
     learned = pool.learned_idle_limit
     return {
         "origin": str(pool.origin),

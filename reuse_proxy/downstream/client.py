@@ -203,8 +203,19 @@ class ClientConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and keep an eye on a head that does not become complete."""
-        known = len(self._messages)
+        messages = self._messages
+        known = len(messages)
         super().data_received(data)
+        if (
+            not known
+            and len(messages) == 1
+            and messages[0][1] is EMPTY_PAYLOAD
+            and data.endswith(b"\r\n\r\n")
+            and len(data) <= MAX_HEAD_BYTES
+            and not self._head_bytes
+            and self._upload is None
+        ):
+            return  # one whole head and nothing else, as nearly always
         if self._waiter is None or self._waiter.done() or self._messages:
             if self._upload is not None or len(self._messages) > known:
                 self._judge(data, known)

@@ -4,10 +4,11 @@ Every error of ours becomes a response here, and nowhere else while a request is
 being handled.
 """
 
-import asyncio
 import contextlib
 import secrets
 from typing import TYPE_CHECKING, Final, NoReturn
+
+from aiohttp import HttpVersion11
 
 from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.refusals import body_too_large
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
 
+_NONE: Final = Framing.NONE
 _TRACED: Final = frozenset({"TRACE", "OPTIONS"})
 _VERSIONS: Final = ((1, 0), (1, 1))
 _WHAT_THIS_IS: Final = (
@@ -81,7 +83,7 @@ class ProxyHandler:
     def _read(self, request: "ClientRequest", reply: Reply) -> ForwardRequest | None:
         """Apply the rules to a request; None if we have answered it ourselves."""
         message = request.message
-        if message.version not in _VERSIONS:
+        if message.version is not HttpVersion11 and message.version not in _VERSIONS:
             raise RequestError(
                 "Only HTTP/1.0 and HTTP/1.1 are spoken here.", status=505
             )
@@ -121,7 +123,7 @@ class ProxyHandler:
             via=self._via_http10 if request.http10 else self._via_http11,
             framing=framing,
             body=None
-            if framing is Framing.NONE
+            if framing is _NONE
             else ClientBody(request, most=self._max_request_body),
         )
 
@@ -159,30 +161,24 @@ class ProxyHandler:
         connection.takes = 0
         try:
             with exchange:
-                await self._relay(exchange, reply)
-        except ProxyError as error:
-            exchange.count(reply.status_sent or error.status)
-            raise
-        except (asyncio.CancelledError, ClientGoneError):
-            exchange.count(reply.status_sent or 499)
-            raise
-        else:
-            exchange.count(reply.status_sent)
+                head = await exchange.start()
+                while head.interim:
+                    reply.send_interim(head)
+                    head = await exchange.next_head()
+                body = exchange.take_body()
+                complete = exchange.complete
+                if not exchange.request_complete:
+                    # An early answer: the rest of the request body is no request.
+                    reply.persistent = False
+                reply.send_head(head, body, complete=complete)
+                if not complete:
+                    await self._relay(exchange, reply)
         finally:
             connection.exchange = None
 
     async def _relay(self, exchange: Exchange, reply: Reply) -> None:
-        """Copy the response to the client, no faster than it may be held for it."""
-        head = await exchange.start()
-        while head.interim:
-            reply.send_interim(head)
-            head = await exchange.next_head()
-        body = exchange.take_body()
-        complete = exchange.complete
-        if not exchange.request_complete:
-            # An early answer: what is left of the request body is not a request.
-            reply.persistent = False
-        reply.send_head(head, body, complete=complete)
+        """Copy a body to the client, no faster than it may be held for it."""
+        complete = False
         while not complete:
             await reply.room()
             body = await exchange.read_body()

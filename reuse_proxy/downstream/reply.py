@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from reuse_proxy.errors import ProxyError
     from reuse_proxy.upstream.response import ResponseHead
 
+_NONE: Final = Framing.NONE
+_CLOSE: Final = Framing.CLOSE
+_CHUNKED: Final = Framing.CHUNKED
 _RESET: Final = struct.pack("ii", 1, 0)
 _PHRASES: Final = {
     200: b"OK",
@@ -62,7 +65,7 @@ class Reply:
         self._method = request.method
         self._http10 = request.http10
         self._via = via
-        self._framing = Framing.NONE
+        self._framing = _NONE
         self.status_sent = 0
         self.persistent = not (
             request.http10 or request.message.should_close or request.connection.ending
@@ -100,7 +103,7 @@ class Reply:
         if fields.length_line is not None and head.status == 204:
             # RFC 9110 section 8.6: it must not be there.
             fields.lines.remove(fields.length_line)
-        if self._framing is Framing.CLOSE or self._connection.ending:
+        if self._framing is _CLOSE or self._connection.ending:
             self.persistent = False
         self.status_sent = head.status
         pieces = [
@@ -110,7 +113,7 @@ class Reply:
         ]
         if not fields.has_date:
             pieces.append(b"Date: %b\r\n" % http_date())
-        if self._framing is Framing.CHUNKED:
+        if self._framing is _CHUNKED:
             pieces.append(b"Transfer-Encoding: chunked\r\n")
         if not self.persistent:
             pieces.append(b"Connection: close\r\n")
@@ -141,11 +144,11 @@ class Reply:
         closed; a body that ends with the connection needs a reset (design D9).
         """
         self.persistent = False
-        if self._framing is Framing.CLOSE:
+        if self._framing is _CLOSE:
             self._connection.reset()
 
     def _framed(self, body: list[bytes], *, complete: bool) -> list[bytes]:
-        if self._framing is Framing.CHUNKED:
+        if self._framing is _CHUNKED:
             pieces = chunk(body)
             return [*pieces, LAST_CHUNK] if complete else pieces
         return body

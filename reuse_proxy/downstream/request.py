@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from reuse_proxy.downstream.refusals import body_too_large, cause_of
@@ -34,7 +34,8 @@ class ClientRequest:
         self.content = content
         self.connection = connection
         self.method = message.method
-        self.http10 = message.version < (1, 1)
+        version = message.version
+        self.http10 = version is not HttpVersion11 and version < HttpVersion11
 
     def _cancel(self, exc: BaseException) -> None:
         """Let whoever reads the body know that the client is gone (aiohttp)."""

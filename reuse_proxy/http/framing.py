@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 _MAX_LENGTH_DIGITS: Final = 19
+_BODYLESS: Final = (204, 304)
 _MAX_LENGTH: Final = 2**63 - 1
 
 
@@ -20,6 +21,13 @@ class Framing(Enum):
     LENGTH = "length"
     CHUNKED = "chunked"
     CLOSE = "close"
+
+
+# Looked up once: an enumeration's members are descriptors on Python 3.11.
+_NONE: Final = Framing.NONE
+_LENGTH: Final = Framing.LENGTH
+_CHUNKED: Final = Framing.CHUNKED
+_CLOSE: Final = Framing.CLOSE
 
 
 def parse_length(value: bytes) -> int | None:
@@ -43,13 +51,13 @@ def request_framing(
     """
     if codings:
         _check_request_coding(codings, http10=http10, has_length=bool(lengths))
-        return Framing.CHUNKED, 0
+        return _CHUNKED, 0
     if not lengths:
-        return Framing.NONE, 0
+        return _NONE, 0
     length = parse_length(lengths[0])
     if length is None or len(lengths) > 1:
         raise RequestError("Content-Length must be one decimal number.")
-    return (Framing.LENGTH, length) if length else (Framing.NONE, 0)
+    return (_LENGTH, length) if length else (_NONE, 0)
 
 
 def _check_request_coding(
@@ -75,18 +83,18 @@ def _check_request_coding(
 
 def bodyless(method: str, status: int) -> bool:
     """Tell whether a response has no body whatever its fields say."""
-    return method == "HEAD" or status < 200 or status in (204, 304)
+    return method == "HEAD" or status < 200 or status in _BODYLESS
 
 
 def reply_framing(
     *, method: str, status: int, has_length: bool, http10: bool
 ) -> Framing:
     """Choose how a response body is delimited towards the client."""
-    if bodyless(method, status):
-        return Framing.NONE
+    if method == "HEAD" or status < 200 or status in _BODYLESS:
+        return _NONE
     if has_length:
-        return Framing.LENGTH
-    return Framing.CLOSE if http10 else Framing.CHUNKED
+        return _LENGTH
+    return _CLOSE if http10 else _CHUNKED
 
 
 def chunk(pieces: "Sequence[bytes]") -> list[bytes]:

@@ -29,6 +29,10 @@ from reuse_proxy.upstream.books import (
 if TYPE_CHECKING:
     from reuse_proxy.http.target import Origin
 
+# Looked up once: an enumeration's members are descriptors on Python 3.11.
+_ACTIVE: Final = State.ACTIVE
+_IDLE: Final = State.IDLE
+_CLOSED: Final = State.CLOSED
 _LEARNED_SHARE: Final = 0.8
 # A close after less than this is no idle timeout, which servers count in seconds: a
 # restart, or a cap on requests per connection, must not end reuse for minutes.
@@ -59,7 +63,12 @@ class Pool:
             return None
         connection = pool.idle[-1]
         idle = now - connection.idle_since
-        if idle >= max_idle or idle >= self._idle_limit(pool, connection):
+        if (
+            idle >= max_idle
+            or idle >= self._limits.idle_timeout
+            or idle >= pool.learned_idle_limit
+            or idle >= connection.idle_limit
+        ):
             return None
         self._activate(connection)
         return connection
@@ -134,7 +143,7 @@ class Pool:
         pool = connection.pool
         pool.dialing -= 1
         pool.stats.opened += 1
-        connection.state = State.IDLE
+        connection.state = _IDLE
         return self._settle_idle(connection, now)
 
     def dial_failed(
@@ -162,11 +171,13 @@ class Pool:
         """Take back a lease whose response is complete."""
         pool = connection.pool
         connection.leases -= 1
-        if connection.state is State.CLOSED:
+        if connection.state is _CLOSED:
             return []  # closed between a grant and the waiter's cancellation
         pool.active.discard(connection)
         pool.draining.discard(connection)
-        reason = connection.retire or self._expired(connection, now)
+        reason = connection.retire
+        if reason is None and now >= connection.expires_at:
+            reason = self._expired(connection, now)
         if reason is None and connection.idle_limit <= 0:
             reason = CloseReason.SERVER_CLOSE
         if reason is not None:
@@ -181,15 +192,15 @@ class Pool:
 
     def discard(self, connection: Poolable, reason: CloseReason) -> list[Action]:
         """Take a connection out of the open ones; its socket counts until gone."""
-        if connection.state is State.CLOSED:
+        if connection.state is _CLOSED:
             return []
         pool = connection.pool
-        if connection.state is State.IDLE:
+        if connection.state is _IDLE:
             pool.idle.remove(connection)
             self._idle.pop(connection, None)
         pool.active.discard(connection)
         pool.draining.discard(connection)
-        connection.state = State.CLOSED
+        connection.state = _CLOSED
         pool.closing += 1
         pool.last_close = reason
         pool.stats.closed[reason] += 1
@@ -253,7 +264,7 @@ class Pool:
                 pool.renewed_at = now
                 return CloseReason.EXPIRED_AGE
         if (
-            connection.state is State.IDLE
+            connection.state is _IDLE
             and now - connection.idle_since >= self._idle_limit(pool, connection)
         ):
             return CloseReason.EXPIRED_IDLE
@@ -302,13 +313,13 @@ class Pool:
         connection.leases += 1
         if connection.leases >= connection.capacity:
             pool.active.add(connection)
-            connection.state = State.ACTIVE
+            connection.state = _ACTIVE
 
     def _settle_idle(self, connection: Poolable, now: float) -> list[Action]:
         """Give a free connection to the oldest waiter, a starved origin, or the idle."""
         pool = connection.pool
         connection.idle_since = now
-        connection.state = State.IDLE
+        connection.state = _IDLE
         pool.idle.append(connection)
         self._idle[connection] = None
         if not pool.waiters and not self._starved:

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.dns import Addresses
     from reuse_proxy.upstream.policy import DestinationPolicy
 
+# Looked up once: an enumeration's members are descriptors on Python 3.11.
+_ACTIVE: Final = State.ACTIVE
 _SWEEP_S: Final = 1.0
 _FOREVER: Final = float("inf")
 _LIFETIME_JITTER: Final = 0.1
@@ -87,6 +89,8 @@ class UpstreamSession:
     ) -> None:
         self._options = options
         self._loop = asyncio.get_running_loop()
+        # All times of the session are of this clock, in seconds.
+        self.clock = self._loop.time
         self._tasks = TaskSet()
         self._adoptions = TaskSet()
         self.stats = SessionStats(max_origins=options.max_origins)
@@ -123,16 +127,15 @@ class UpstreamSession:
                 idle for less than ``unsafe_reuse_max_idle`` will do.
         """
         pool = self.pool.origins.get(origin)
-        if pool is None:
+        if pool is None or not pool.idle:
             return None
-        now = self._loop.time()
-        while True:
-            taken = self.pool.take(pool, now, self._max_idle(unsafe=unsafe))
-            if taken is None:
-                return None
+        now = self.clock()
+        max_idle = self._options.unsafe_reuse_max_idle if unsafe else _FOREVER
+        while (taken := self.pool.take(pool, now, max_idle)) is not None:
             connection = cast("UpstreamConnection", taken)
             if self._is_ready(connection):
                 return connection
+        return None
 
     async def wait(self, origin: "Origin", *, unsafe: bool) -> UpstreamConnection:
         """Lease a connection as :meth:`take` does, after queueing for it.
@@ -142,17 +145,15 @@ class UpstreamSession:
             ProxyError: dialling failed.
         """
         pool = self.pool.origins.get(origin) or self._admit(origin)
+        max_idle = self._options.unsafe_reuse_max_idle if unsafe else _FOREVER
         waiter: Waiter | None = None
         while True:
-            waiter = await self._queue(pool, self._max_idle(unsafe=unsafe), waiter)
+            waiter = await self._queue(pool, max_idle, waiter)
             connection = cast("UpstreamConnection", waiter.connection)
             if self._is_ready(connection):
                 return connection
             if not connection.requests:
                 raise UpstreamClosedError(f"{origin} accepts and closes at once.")
-
-    def _max_idle(self, *, unsafe: bool) -> float:
-        return self._options.unsafe_reuse_max_idle if unsafe else _FOREVER
 
     def _is_ready(self, connection: UpstreamConnection) -> bool:
         """Count a lease of a connection that is ready, or discard it as stale."""
@@ -162,7 +163,7 @@ class UpstreamSession:
             connection.moved = True
             return True
         if connection.hung_up:
-            self.pool.learn_idle_close(connection, self._loop.time())
+            self.pool.learn_idle_close(connection, self.clock())
         connection.leases -= 1
         self._discard(connection, CloseReason.STALE)
         return False
@@ -174,7 +175,7 @@ class UpstreamSession:
         if self._closed:
             raise UnavailableError("The proxy is stopping.")
         woken = self._loop.create_future()
-        now = self._loop.time()
+        now = self.clock()
         waiter = Waiter(
             pool,
             since=served.since if served else now,
@@ -188,9 +189,9 @@ class UpstreamSession:
             await woken
         except BaseException:
             # Cancelled: the turn, or the connection already given, goes on.
-            self._carry_out(self.pool.leave(waiter, self._loop.time()))
+            self._carry_out(self.pool.leave(waiter, self.clock()))
             raise
-        self.stats.queue_wait_seconds.observe(self._loop.time() - waiter.since)
+        self.stats.queue_wait_seconds.observe(self.clock() - waiter.since)
         if waiter.error is not None:
             raise waiter.error
         connection = cast("UpstreamConnection", waiter.connection)
@@ -207,12 +208,12 @@ class UpstreamSession:
         Every exchange ends here, once, whether it was served, failed or cancelled.
         A drain goes on in the background and ends the same way.
         """
-        if connection.state is not State.ACTIVE:
+        if connection.state is not _ACTIVE:
             connection.leases -= 1
         elif connection.reusable:
             if not connection.response.exhausted:
                 connection.discard_body()
-            self._carry_out(self.pool.release(connection, self._loop.time()))
+            self._carry_out(self.pool.release(connection, self.clock()))
         elif (
             connection.response.complete
             or connection.error is not None
@@ -245,7 +246,7 @@ class UpstreamSession:
             if connection.state is not State.DRAINING:
                 connection.leases -= 1
             elif result is DrainResult.REUSED:
-                self._carry_out(self.pool.release(connection, self._loop.time()))
+                self._carry_out(self.pool.release(connection, self.clock()))
             else:
                 connection.leases -= 1
                 reason = CloseReason.DRAIN_REFUSED
@@ -260,14 +261,14 @@ class UpstreamSession:
     ) -> None:
         """Discard an idle connection that its origin closed or spoke on."""
         if reason is CloseReason.SERVER_CLOSE:
-            self.pool.learn_idle_close(connection, self._loop.time())
+            self.pool.learn_idle_close(connection, self.clock())
         self._discard(connection, reason)
 
     def connection_gone(self, connection: UpstreamConnection) -> None:
         """Give the place of a closed socket to whoever waits for one."""
         if connection.state is not State.CLOSED:
             self._discard(connection, connection.reason_to_close)
-        now = self._loop.time()
+        now = self.clock()
         self.stats.requests_per_connection.observe(connection.requests)
         self.stats.connection_age_seconds.observe(now - connection.opened_at)
         self._carry_out(self.pool.gone(connection, now))
@@ -321,11 +322,6 @@ class UpstreamSession:
         return states
 
     @property
-    def now(self) -> float:
-        """The clock that all times of the session are of, in seconds."""
-        return self._loop.time()
-
-    @property
     def limits(self) -> Limits:
         """The caps in force."""
         return self._options.limits
@@ -334,7 +330,7 @@ class UpstreamSession:
 
     def _admit(self, origin: "Origin") -> OriginPool:
         pool = OriginPool(origin, self.stats.admit(origin))
-        pool.used_at = self._loop.time()
+        pool.used_at = self.clock()
         self.pool.origins[origin] = pool
         return pool
 
@@ -363,7 +359,7 @@ class UpstreamSession:
     def _recheck(self, pool: OriginPool, at: float) -> None:
         if not self._closed:
             # uvloop rounds timers to milliseconds, so this may be called too early.
-            self._carry_out(self.pool.assign(pool, max(at, self._loop.time())))
+            self._carry_out(self.pool.assign(pool, max(at, self.clock())))
 
     def _discard(self, connection: Poolable, reason: CloseReason) -> None:
         self._carry_out(self.pool.discard(connection, reason))
@@ -375,11 +371,11 @@ class UpstreamSession:
         except ProxyError as exc:
             error = exc
             pool.stats.connect_failures[error.error] += 1
-            self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+            self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
         except BaseException as exc:
             if isinstance(exc, asyncio.CancelledError):
                 error = UnavailableError("The proxy is stopping.")
-            self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+            self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
             raise
         else:
             self.pool.learn_connect(pool, seconds)
@@ -399,17 +395,17 @@ class UpstreamSession:
         except OSError as exc:
             error = UpstreamConnectError(f"Connecting to {pool.origin} failed: {exc}.")
             pool.stats.connect_failures[error.error] += 1
-            self._carry_out(self.pool.dial_failed(pool, error, self._loop.time()))
+            self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
             return
         lifetime = self._options.limits.max_lifetime
         spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
         connection.expires_at = connection.opened_at + lifetime * spread
-        self._carry_out(self.pool.dialed(connection, self._loop.time()))
+        self._carry_out(self.pool.dialed(connection, self.clock()))
 
     # Time...
 
     def _sweep(self) -> None:
-        now = self._loop.time()
+        now = self.clock()
         self._sweeper = self._loop.call_at(now + _SWEEP_S, self._sweep)
         self._carry_out(self.pool.sweep(now))
         self._names.sweep(now)

@@ -150,7 +150,7 @@ async def test_pools_show_connections_as_they_are(proxy, origin, make_client):
     """One is active, one idle; both ends are named."""
     busy, other = await make_client(proxy), await make_client(proxy)
     await busy.send(request_bytes(f"{origin.url}/hold"))
-    await busy.reader.readuntil(b"ab")
+    await busy.reader.readuntil(b"\r\n\r\nab")
     for _ in range(3):
         await other.get(f"{origin.url}/")
 

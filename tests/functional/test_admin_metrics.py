@@ -42,7 +42,7 @@ async def test_connections_agree_with_the_kernel_in_every_state(
     clients = [await make_client(proxy) for _ in range(3)]
     for client in clients:
         await client.send(request_bytes(f"{origin.url}/hold"))
-        await client.reader.readuntil(b"ab")
+        await client.reader.readuntil(b"\r\n\r\nab")
     await agree(proxy, origin, {"active": 3})
 
     clients[0].reset()

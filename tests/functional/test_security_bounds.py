@@ -143,7 +143,7 @@ async def test_s20_a_body_that_stops_is_drained_for_a_time(
     proxy = await make_proxy(drain_timeout=0.1)
     client = await make_client(proxy)
     await client.send(request_bytes(f"{origin.url}/hold"))
-    await client.reader.readuntil(b"ab")
+    await client.reader.readuntil(b"\r\n\r\nab")
     client.reset()
 
     await origin.until(lambda: not proxy.session.connections())

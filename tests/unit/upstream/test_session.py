@@ -235,11 +235,11 @@ async def test_a_lease_counts_its_time_from_when_it_is_given(names, origin, *, f
             names.hold = asyncio.Event()
             asyncio.get_running_loop().call_later(0.15, names.hold.set)
         else:
-            session._check_progress(await exchange(session, origin), session.now)
+            session._check_progress(await exchange(session, origin), session.clock())
             await asyncio.sleep(0.15)
         connection = await lease(session, origin)
 
-        session._check_progress(connection, session.now)
+        session._check_progress(connection, session.clock())
 
         assert connection.error is None
         assert connection.ready()
