@@ -9,7 +9,7 @@ same frames, and lower rooms never call up:
 - ``forward``: one exchange: rewrite, lease, send, receive, retry.
 - ``upstream``: the pooled session, its decisions, connections and dialling.
 - ``http``: pure rules on bytes.
-- ``admin``, ``metrics``: read snapshots, change nothing.
+- ``admin``: metrics, health and JSON; reads snapshots, changes nothing.
 - ``service``: builds the parts and gives them their life cycle.
 
 The promise, that every exchange ends released or discarded exactly once, is kept

@@ -24,12 +24,7 @@ from reuse_proxy.downstream.refusals import (
     is_oversized,
     translate,
 )
-from reuse_proxy.downstream.reply import (
-    ClientGoneError,
-    Reply,
-    plain_response,
-    reset,
-)
+from reuse_proxy.downstream.reply import ClientGoneError, Reply, plain_response, reset
 from reuse_proxy.downstream.request import ClientRequest
 from reuse_proxy.errors import ProxyError, RequestError
 
@@ -165,15 +160,13 @@ class ClientConnection(web.RequestHandler):
         self._current_request = None
         return reply.persistent and content.is_eof()
 
-    async def _next_message(self) -> None:
+    def _next_message(self) -> "asyncio.Future[None]":
+        """Return what becomes done once the parser has a message."""
         self._waiter = self._loop.create_future()
         if self._head_bytes:
             self._since = self._loop.time()
             self.server.pending.add(self)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     async def _linger(self, content: "StreamReader") -> None:
         """Read what is left of a request's body, so that the reply is not reset away."""
@@ -206,16 +199,8 @@ class ClientConnection(web.RequestHandler):
         messages = self._messages
         known = len(messages)
         super().data_received(data)
-        if (
-            not known
-            and len(messages) == 1
-            and messages[0][1] is EMPTY_PAYLOAD
-            and data.endswith(b"\r\n\r\n")
-            and len(data) <= MAX_HEAD_BYTES
-            and not self._head_bytes
-            and self._upload is None
-        ):
-            return  # one whole head and nothing else, as nearly always
+        if not known and len(messages) == 1 and self._is_plain(messages[0], data):
+            return
         if self._waiter is None or self._waiter.done() or self._messages:
             if self._upload is not None or len(self._messages) > known:
                 self._judge(data, known)
@@ -231,6 +216,12 @@ class ClientConnection(web.RequestHandler):
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(head_too_large())
+
+    def _is_plain(self, message: tuple[Any, Any], data: bytes) -> bool:
+        """Tell whether bytes were one whole head and nothing else, as nearly always."""
+        whole = message[1] is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
+        alone = not self._head_bytes and self._upload is None
+        return whole and alone and len(data) <= MAX_HEAD_BYTES
 
     def _early_bytes(self, data: bytes, known: int) -> int:
         """Return how much of a head has come that no one waits for yet, at least."""

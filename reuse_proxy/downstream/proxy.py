@@ -21,9 +21,10 @@ from reuse_proxy.http.headers import PSEUDONYM, read_request_fields
 from reuse_proxy.http.target import parse_absolute, parse_authority
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.http.headers import RequestFields
-    from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
 
@@ -99,33 +100,38 @@ class ProxyHandler:
         if fields.max_forwards == 0:
             self._answer_last(method, reply)
             return None
-        return self._forwarded(request, target, fields)
+        if fields.via:
+            self._refuse_loop(fields.via)
+        framing, body = _NONE, None
+        if fields.length or fields.coding:
+            framing, body = self._body(request, fields)
+        if request.http10:
+            fields.expect_continue = False
+            via = self._via_http10
+        else:
+            via = self._via_http11
+        return ForwardRequest(
+            method, target, fields, via=via, framing=framing, body=body
+        )
 
-    def _forwarded(
-        self, request: "ClientRequest", target: "ProxyTarget", fields: "RequestFields"
-    ) -> ForwardRequest:
+    def _refuse_loop(self, lines: "Sequence[bytes]") -> None:
+        if any(self._via in via for via in lines):
+            raise ProxyError(
+                "This request has come through this proxy before.",
+                status=502,
+                error="proxy_loop_detected",
+            )
+
+    def _body(
+        self, request: "ClientRequest", fields: "RequestFields"
+    ) -> tuple[Framing, ClientBody | None]:
+        """Decide how a request's body is framed, and whether there is one."""
         framing, length = fields.framing(http10=request.http10)
         if self._max_request_body and length > self._max_request_body:
             raise body_too_large(self._max_request_body)
-        if request.http10:
-            fields.expect_continue = False
-        for via in fields.via:
-            if self._via in via:
-                raise ProxyError(
-                    "This request has come through this proxy before.",
-                    status=502,
-                    error="proxy_loop_detected",
-                )
-        return ForwardRequest(
-            request.method,
-            target,
-            fields,
-            via=self._via_http10 if request.http10 else self._via_http11,
-            framing=framing,
-            body=None
-            if framing is _NONE
-            else ClientBody(request, most=self._max_request_body),
-        )
+        if framing is _NONE:
+            return framing, None
+        return framing, ClientBody(request, most=self._max_request_body)
 
     def _answer(self, request: "ClientRequest", target: bytes, reply: Reply) -> None:
         """Answer a request that is for the proxy itself, never forward it."""

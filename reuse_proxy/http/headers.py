@@ -36,6 +36,9 @@ class _Kind:
     IDEMPOTENCY = 12
 
 
+_HOST: Final = _Kind.HOST
+_DATE: Final = _Kind.DATE
+_LENGTH: Final = _Kind.LENGTH
 # Of interest in a response only.
 _TOLD: Final = (_Kind.DATE, _Kind.TYPE)
 _KINDS: Final = {
@@ -65,11 +68,9 @@ _NOT_HOP_BY_HOP: Final = frozenset({b"content-length", b"transfer-encoding", b"h
 _HARMLESS_OPTIONS: Final = frozenset(
     {b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings", b""}
 )
-_COMMON_OPTIONS: Final = {
-    b"close": [b"close"],
-    b"keep-alive": [b"keep-alive"],
-    b"Keep-Alive": [b"keep-alive"],
-}
+# Values of Connection that name no field.
+_CLOSE: Final = b"close"
+_COMMON_OPTIONS: Final = frozenset({_CLOSE, b"keep-alive", b"Keep-Alive"})
 _MAX_SPELLINGS: Final = 4096
 _kind_of: dict[bytes, int] = {}
 _valid_hosts: dict[bytes, bool] = {}
@@ -104,8 +105,6 @@ class RequestFields:
 
     def framing(self, *, http10: bool) -> tuple[Framing, int]:
         """Decide the body's framing; see :func:`framing.request_framing`."""
-        if not self.length and not self.coding:
-            return Framing.NONE, 0
         return framing.request_framing(
             http10=http10, lengths=self.length, codings=self.coding
         )
@@ -130,7 +129,13 @@ def read_request_fields(raw: Fields, *, traced: bool) -> RequestFields:
         if kind is None:
             kind = _learn_kind(name)
         if not kind or kind in _TOLD:
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(name + b": " + value + b"\r\n")
+        elif kind == _HOST:
+            # Its line is written from the target (RFC 9112 section 3.2.2).
+            if not _valid_hosts.get(value):
+                _check_host(value)
+            fields.host_at = len(lines)
+            fields.host_name = name
         else:
             _read_request_field(fields, kind, name, value, traced=traced)
     if fields.options:
@@ -141,15 +146,11 @@ def read_request_fields(raw: Fields, *, traced: bool) -> RequestFields:
 def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
     fields: RequestFields, kind: int, name: bytes, value: bytes, *, traced: bool
 ) -> None:
-    line = b"%b: %b\r\n" % (name, value)
+    line = name + b": " + value + b"\r\n"
     match kind:
-        case _Kind.HOST:  # its line is written from the target (RFC 9112 section 3.2.2)
-            _check_host(value)
-            fields.host_at = len(fields.lines)
-            fields.host_name = name
-            return
         case _Kind.CONNECTION:
-            fields.options = [*fields.options, *_options(value)]
+            if value not in _COMMON_OPTIONS:
+                fields.options = [*fields.options, *_options(value)]
             return
         case _Kind.EXPECT:
             _check_expectation(value)
@@ -198,8 +199,6 @@ def _count(value: bytes) -> int:
 
 
 def _options(value: bytes) -> list[bytes]:
-    if value in _COMMON_OPTIONS:
-        return _COMMON_OPTIONS[value]
     return [option.strip().lower() for option in value.split(b",")]
 
 
@@ -254,40 +253,48 @@ def read_response_fields(raw: Fields) -> ResponseFields:
         kind = known.get(name)
         if kind is None:
             kind = _learn_kind(name)
-        line = b"%b: %b\r\n" % (name, value)
-        if not kind or _read_response_field(fields, kind, value.rstrip(), line):
+        line = name + b": " + value + b"\r\n"
+        # What nearly every response has is told apart here, the rest by a call.
+        if not kind:
+            lines.append(line)
+        elif kind == _DATE:
+            fields.has_date = True
+            lines.append(line)
+        elif kind == _LENGTH:
+            fields.length = _length(value.rstrip(), fields.length)
+            fields.length_line = line
+            lines.append(line)
+        elif _read_response_field(fields, kind, value.rstrip()):
             lines.append(line)
     if fields.options:
-        fields.close = b"close" in fields.options
-        fields.keep_alive = b"keep-alive" in fields.options
+        fields.close = fields.close or _CLOSE in fields.options
+        fields.keep_alive = fields.keep_alive or b"keep-alive" in fields.options
         _drop_options(fields, fields.options)
     return fields
 
 
-def _read_response_field(
-    fields: ResponseFields, kind: int, value: bytes, line: bytes
-) -> bool:
-    """Learn from a field that means something to us; tell whether it passes."""
-    if kind == _Kind.DATE:
-        fields.has_date = True
-    elif kind == _Kind.LENGTH:
-        fields.length = _length(value, fields.length)
-        fields.length_line = line
-    elif kind == _Kind.TYPE:
-        fields.event_stream = value[:17].lower() == b"text/event-stream"
-    elif kind == _Kind.CONNECTION:
-        fields.options = [*fields.options, *_options(value)]
-        return False
-    elif kind == _Kind.CODING:
-        _check_coding(value, again=fields.chunked)
-        fields.chunked = True
-        return False
-    elif kind == _Kind.KEEP_ALIVE:
-        fields.keep_alive_timeout = _keep_alive_timeout(value)
-        return False
-    else:
-        return kind != _Kind.DROP
-    return True
+def _read_response_field(fields: ResponseFields, kind: int, value: bytes) -> bool:
+    """Learn from a field of the rarer kinds; tell whether it passes."""
+    match kind:
+        case _Kind.TYPE:
+            fields.event_stream = value[:17].lower() == b"text/event-stream"
+            return True
+        case _Kind.CONNECTION if value == _CLOSE:
+            fields.close = True
+        case _Kind.CONNECTION if value in _COMMON_OPTIONS:
+            fields.keep_alive = True
+        case _Kind.CONNECTION:
+            fields.options = [*fields.options, *_options(value)]
+        case _Kind.CODING:
+            _check_coding(value, again=fields.chunked)
+            fields.chunked = True
+        case _Kind.KEEP_ALIVE:
+            fields.keep_alive_timeout = _keep_alive_timeout(value)
+        case _Kind.DROP:
+            pass
+        case _:
+            return True
+    return False
 
 
 def _length(value: bytes, known: int | None) -> int:

@@ -178,6 +178,19 @@ class UpstreamConnection(AsyncioProtocol):
             await self._can_write
         self.request_sent = complete
 
+    def arrival(self) -> "asyncio.Future[None]":
+        """Return what becomes done once more of the response has come, or its end.
+
+        The caller looks at what is here first, and again afterwards.
+
+        Raises:
+            ProxyError: the response cannot be completed.
+        """
+        if self.error is not None:
+            raise self.error
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
     async def receive(self) -> None:
         """Wait until a head, body bytes or the end of the response have come.
 
@@ -186,19 +199,8 @@ class UpstreamConnection(AsyncioProtocol):
                 have been handed out.
         """
         response = self.response
-        if response.heads or response.body or response.complete:
-            return
-        if self.error is not None:
-            raise self.error
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-        # A connection that fails meanwhile has an error now.
-        error = cast("ProxyError | None", self.error)
-        if error is not None and not response.heads and not response.body:
-            raise error
+        while not (response.heads or response.body or response.complete):
+            await self.arrival()
 
     def take_head(self) -> "ResponseHead | None":
         """Return the next response head that has come."""

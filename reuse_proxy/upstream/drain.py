@@ -49,7 +49,7 @@ async def drain(
     try:
         async with asyncio.timeout(seconds):
             while not connection.response.complete:
-                await connection.receive()
+                await connection.arrival()
                 if connection.response.body_bytes - start > max_bytes or is_too_big(
                     connection, max_bytes
                 ):

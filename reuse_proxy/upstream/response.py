@@ -86,6 +86,8 @@ class ResponseReader:
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = False
         self._raw: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self._feeding = 0
         self.heads: deque[ResponseHead] = deque()
         self.body: list[bytes] = []
         self.idle_limit = float("inf")
@@ -98,10 +100,8 @@ class ResponseReader:
             # llhttp cannot be told that no body followed; it waits for one.
             self._parser = httptools.HttpResponseParser(self)
         self._is_head = method == "HEAD"
-        self._reason = b""
         self._interim = 0
         self._overhead = 0
-        self._feeding = 0
         self._discarding = False
         self.final: ResponseHead | None = None
         self.complete = False

@@ -7,16 +7,15 @@ Leaving the ``with`` block, however it is left, settles the lease.
 import asyncio
 import contextlib
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from reuse_proxy.errors import ProxyError, UpstreamClosedError
+from reuse_proxy.forward.request import ForwardRequest, RequestBody
 from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from reuse_proxy.http.headers import RequestFields
-    from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.connection import UpstreamConnection
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.session import UpstreamSession
     from reuse_proxy.upstream.stats import OriginStats
 
-# Methods that may be repeated (RFC 9110 section 9.2.2).
-_IDEMPOTENT: Final = frozenset(
-    {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"}
-    | {"QUERY"}
-)
 _MAX_HELD_BYTES: Final = 64 * 1024
 # RFC 9110 section 10.1.1: never wait for 100 (Continue) indefinitely; curl: 1 s.
 _CONTINUE_TIMEOUT_S: Final = 1.0
@@ -49,70 +43,6 @@ _BODY: Final = Phase.BODY
 _CHUNKED: Final = Framing.CHUNKED
 # As nginx logs a client that left before it was answered.
 _CLIENT_GONE: Final = 499
-
-
-class RequestBody(Protocol):
-    """A client's request body, as it arrives."""
-
-    def take(self) -> bytes | None:
-        """Return the whole body if it is here already, else None."""
-
-    async def read(self) -> bytes:
-        """Return more of the body, or nothing at its end.
-
-        Raises:
-            ProxyError: the client sends no valid body, or none in time.
-        """
-
-
-class ForwardRequest:
-    """What is sent upstream for one client request."""
-
-    __slots__ = (
-        "body",
-        "expect_continue",
-        "fields",
-        "framing",
-        "idempotent",
-        "method",
-        "target",
-        "via",
-    )
-
-    def __init__(
-        self,
-        method: str,
-        target: "ProxyTarget",
-        fields: "RequestFields",
-        *,
-        via: bytes,
-        framing: Framing,
-        body: RequestBody | None,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.fields = fields
-        self.via = via
-        self.framing = framing
-        self.body = body
-        self.expect_continue = fields.expect_continue and body is not None
-        self.idempotent = method in _IDEMPOTENT or fields.idempotency_key
-
-    def head(self) -> bytes:
-        """Return the request's head as it goes to the origin."""
-        fields = self.fields
-        lines = fields.lines
-        host_at = fields.host_at
-        return b"%b %b HTTP/1.1\r\n%b%b: %b\r\n%b%bVia: %b\r\n\r\n" % (
-            self.method.encode("ascii"),
-            self.target.path,
-            b"".join(lines[:host_at]),
-            fields.host_name,
-            self.target.host,
-            b"".join(lines[host_at:]),
-            b"Expect: 100-continue\r\n" if self.expect_continue else b"",
-            self.via,
-        )
 
 
 class Exchange:
@@ -271,7 +201,7 @@ class Exchange:
         while not response.heads:
             if response.complete:
                 raise RuntimeError("the response has been taken already")
-            await connection.receive()
+            await connection.arrival()
         head = response.heads.popleft()
         if not head.interim:
             self.phase = _BODY

@@ -1,0 +1,10 @@
+"""One exchange between a client's request and an origin's response.
+
+``request`` is what goes upstream, ``exchange`` what happens to it: lease, send,
+receive, retry, settle.
+"""
+
+from reuse_proxy.forward.exchange import Exchange, Phase
+from reuse_proxy.forward.request import ForwardRequest, RequestBody
+
+__all__ = ["Exchange", "ForwardRequest", "Phase", "RequestBody"]

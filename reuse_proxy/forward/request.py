@@ -1,0 +1,78 @@
+"""What is sent upstream for one client request: its head rewritten, its body as it is."""
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from reuse_proxy.http.framing import Framing
+    from reuse_proxy.http.headers import RequestFields
+    from reuse_proxy.http.target import ProxyTarget
+
+# Methods that may be repeated (RFC 9110 section 9.2.2).
+_IDEMPOTENT: Final = frozenset(
+    {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"}
+    | {"QUERY"}
+)
+
+
+class RequestBody(Protocol):
+    """A client's request body, as it arrives."""
+
+    def take(self) -> bytes | None:
+        """Return the whole body if it is here already, else None."""
+
+    async def read(self) -> bytes:
+        """Return more of the body, or nothing at its end.
+
+        Raises:
+            ProxyError: the client sends no valid body, or none in time.
+        """
+
+
+class ForwardRequest:
+    """What is sent upstream for one client request."""
+
+    __slots__ = (
+        "body",
+        "expect_continue",
+        "fields",
+        "framing",
+        "idempotent",
+        "method",
+        "target",
+        "via",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: "ProxyTarget",
+        fields: "RequestFields",
+        *,
+        via: bytes,
+        framing: "Framing",
+        body: RequestBody | None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.via = via
+        self.framing = framing
+        self.body = body
+        self.expect_continue = fields.expect_continue and body is not None
+        self.idempotent = method in _IDEMPOTENT or fields.idempotency_key
+
+    def head(self) -> bytes:
+        """Return the request's head as it goes to the origin."""
+        fields = self.fields
+        lines = fields.lines
+        host_at = fields.host_at
+        return b"%b %b HTTP/1.1\r\n%b%b: %b\r\n%b%bVia: %b\r\n\r\n" % (
+            self.method.encode("ascii"),
+            self.target.path,
+            b"".join(lines[:host_at]),
+            fields.host_name,
+            self.target.host,
+            b"".join(lines[host_at:]),
+            b"Expect: 100-continue\r\n" if self.expect_continue else b"",
+            self.via,
+        )
