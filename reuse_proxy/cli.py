@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from reuse_proxy import __version__
 from reuse_proxy.config.kinds import Addresses, Switch
@@ -22,12 +23,19 @@ _INTERRUPTED = 130
 # ruff: noqa: PLC0415  # see the docstring
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without a screen of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_USAGE_ERROR, f"reuse-proxy: {message}; see {self.prog} --help\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = build_parser()
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        parser.error(_unknown_arguments(unknown))
+        parser.exit(_USAGE_ERROR, f"reuse-proxy: {_unknown_arguments(unknown)}\n")
     command: Callable[[argparse.Namespace], int] | None = arguments.run
     if command is None:
         parser.print_help(sys.stderr)
@@ -44,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="reuse-proxy",
         description="A forward proxy that reuses the connections its clients do not.",
         allow_abbrev=False,

@@ -101,3 +101,14 @@ class UpstreamClosedError(ProxyError):
 
     status = 502
     error = "connection_terminated"
+
+
+def status_of(error: BaseException | None) -> int:
+    """Return the status of a request that came to no answer of an origin's.
+
+    499 is never sent: as nginx logs a client that left before it was answered.
+    """
+    if isinstance(error, ProxyError):
+        return error.status
+    ours = isinstance(error, Exception) and not isinstance(error, ConnectionError)
+    return 500 if ours else 499

@@ -9,7 +9,7 @@ import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from reuse_proxy.errors import ProxyError, UpstreamClosedError
+from reuse_proxy.errors import ProxyError, UpstreamClosedError, status_of
 from reuse_proxy.forward.request import ForwardRequest, RequestBody
 from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk
 
@@ -41,8 +41,6 @@ _QUEUE: Final = Phase.QUEUE
 _HEAD: Final = Phase.HEAD
 _BODY: Final = Phase.BODY
 _CHUNKED: Final = Framing.CHUNKED
-# As nginx logs a client that left before it was answered.
-_CLIENT_GONE: Final = 499
 
 
 class Exchange:
@@ -280,9 +278,7 @@ class Exchange:
 
     def _count(self, error: BaseException | None) -> None:
         """Count this exchange under the status that the client is sent."""
-        status = self.status
-        if not status:
-            status = error.status if isinstance(error, ProxyError) else _CLIENT_GONE
+        status = self.status or status_of(error)
         stats = self._session.stats
         origin = self._origin_stats or stats.admit(self._request.target.origin)
         if self._origin_stats is None:

@@ -136,7 +136,19 @@ def test_an_unknown_flag_gets_a_close_match(capsys):
     """Abbreviations are not guessed, only suggested."""
     text = usage_error(["serve", "--max-socket=5"], capsys)
 
-    assert "unknown argument --max-socket=5; did you mean --max-sockets?" in text
+    assert text == (
+        "reuse-proxy: unknown argument --max-socket=5; did you mean --max-sockets?\n"
+    )
+
+
+def test_a_flag_without_its_value_is_refused_in_one_line(capsys):
+    """Not below a screen of usage."""
+    text = usage_error(["serve", "--listen"], capsys)
+
+    assert text == (
+        "reuse-proxy: argument --listen: expected one argument;"
+        " see reuse-proxy serve --help\n"
+    )
 
 
 def test_an_unknown_command_is_refused(capsys):

@@ -1,5 +1,7 @@
 """The exception tree: status and Proxy-Status word live on the class."""
 
+import asyncio
+
 import pytest
 
 from reuse_proxy import errors
@@ -14,6 +16,7 @@ from reuse_proxy.errors import (
     UpstreamConnectError,
     UpstreamProtocolError,
     UpstreamTimeoutError,
+    status_of,
 )
 
 # The error types that RFC 9209 section 2.3 registers and we use as defaults.
@@ -75,3 +78,19 @@ def test_a_settings_error_is_no_answer_to_a_request():
 
     assert not isinstance(error, ProxyError)
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnavailableError("x"), 503),
+        (RequestError("x", status=413), 413),
+        (ConnectionResetError(), 499),
+        (asyncio.CancelledError(), 499),
+        (None, 499),
+        (ValueError("a mistake of ours"), 500),
+    ],
+)
+def test_a_request_without_an_origins_answer_has_a_status_too(error, status):
+    """What the client was sent, or 499 where it had left."""
+    assert status_of(error) == status
