@@ -15,6 +15,7 @@ from aiohttp.resolver import ThreadedResolver
 from reuse_proxy.admin.app import Admin, unparsed_log
 from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.access import AccessList
+from reuse_proxy.downstream.admission import Admission
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
 from reuse_proxy.downstream.proxy import ProxyHandler
 from reuse_proxy.downstream.stall import StallWatch
@@ -63,7 +64,11 @@ class Service:
                 tasks=self._tasks,
                 max_request_body=settings.max_request_body,
             ),
-            access=AccessList(settings.allow_clients),
+            admission=Admission(
+                AccessList(settings.allow_clients),
+                max_clients=settings.max_clients,
+                max_per_address=settings.max_clients_per_address,
+            ),
             stall_watch=self.stall_watch,
             timeouts=Timeouts(
                 head=settings.client_head_timeout,
@@ -71,7 +76,6 @@ class Service:
                 half_closed=settings.drain_timeout,
             ),
             idle_timeout=settings.client_idle_timeout,
-            max_clients=settings.max_clients,
         )
         self._admin = Admin(
             self.session,

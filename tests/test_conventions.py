@@ -47,6 +47,7 @@ COVERED_BY = {
     "forward/exchange.py": "functional/test_cancellation.py",
     "forward/request.py": "functional/test_protocol_fields.py",
     "admin/app.py": "functional/test_admin.py",
+    "config/machine.py": "unit/config/test_settings.py",
     "commands/serve.py": "functional/test_serve.py",
     "downstream/client.py": "functional/test_security_exhaustion.py",
     "downstream/listener.py": "functional/test_security_exhaustion.py",

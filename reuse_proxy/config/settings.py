@@ -4,7 +4,6 @@
 each value came from. How a value is read and printed is kinds.py's.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from reuse_proxy.config.kinds import (
     Switch,
     Time,
 )
+from reuse_proxy.config.machine import open_files_limit, share_of_open_files
 from reuse_proxy.config.sources import (
     DEFAULT,
     Given,
@@ -55,22 +55,12 @@ _OTHER_SERVICES = (
 )
 
 
-def _share_of_open_files(most: int, eighths: int) -> int:
-    if sys.platform == "win32":
-        return most
-    import resource  # noqa: PLC0415  # there is none on Windows
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = soft == resource.RLIM_INFINITY
-    return most if unlimited else max(1, min(most, soft * eighths // 8))
-
-
 def _default_max_sockets() -> int:
-    return _share_of_open_files(512, 2)
+    return share_of_open_files(512, eighths=2)
 
 
 def _default_max_clients() -> int:
-    return _share_of_open_files(4096, 5)
+    return share_of_open_files(4096, eighths=5)
 
 
 class Settings(BaseSettings):
@@ -117,6 +107,9 @@ class Settings(BaseSettings):
         default_factory=_default_max_clients,
         description="client connections at a time;"
         " if not set, 4096 or five eighths of the open files limit",
+    )
+    max_clients_per_address: Annotated[int, Count("connections")] = Field(
+        1024, description="client connections of one address that is not loopback"
     )
     idle_timeout: _Seconds = Field(
         30, description="how long a connection to an origin may be idle"
@@ -250,6 +243,7 @@ def load(
     warnings = (
         *unknown_variables(Settings, environ),
         *_never_reached(settings, sources),
+        *_too_many_files(settings),
     )
     return Loaded(settings, sources, warnings)
 
@@ -312,3 +306,13 @@ def _never_reached(settings: Settings, sources: Mapping[str, str]) -> Iterator[s
                 f" {kind_of(whole).show(getattr(settings, whole))}"
                 " and is never reached."
             )
+
+
+def _too_many_files(settings: Settings) -> Iterator[str]:
+    limit = open_files_limit()
+    if limit is not None and settings.max_clients + settings.max_sockets > limit:
+        yield (
+            f"max_clients = {settings.max_clients} and max_sockets ="
+            f" {settings.max_sockets} are more than the {limit} open files that this"
+            " process may have; raise that limit (ulimit -n) or lower the settings."
+        )

@@ -1,7 +1,7 @@
 """Who may use a listener: the peer's address against a list of networks."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -31,9 +31,19 @@ class AccessList:
         return allowed
 
     def _decide(self, host: str) -> bool:
-        address = ip_address(host.partition("%")[0])
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
+        address = _address(host)
         return address.is_loopback or any(
             address in network for network in self._networks
         )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a peer is this machine, spoken to by its loopback address."""
+    return _address(host).is_loopback
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -58,6 +58,7 @@ class ClientConnection(web.RequestHandler):
         "_watch",
         "exchange",
         "half_closed",
+        "host",
         "server",
         "takes",
         "written",
@@ -67,6 +68,7 @@ class ClientConnection(web.RequestHandler):
         super().__init__(server, **kwargs)
         self.server = server
         self._watch = server.stall_watch
+        self.host: str | None = None
         self.exchange: Exchange | None = None
         self.written = 0
         # How often this client was seen to take bytes of its response from the spool.
@@ -95,8 +97,9 @@ class ClientConnection(web.RequestHandler):
         self.transport.set_write_buffer_limits(high=0)
         self.server.connection_made(self, self.transport)
         self._idle_from = self._loop.time()
-        refusal = self.server.refusal(self)
-        if refusal is not None:
+        peer = transport.get_extra_info("peername")
+        self.host = peer[0] if isinstance(peer, tuple) else None
+        if (refusal := self.server.admission.enter(self)) is not None:
             self.refuse(refusal)
         else:
             self._task_handler = self._loop.create_task(self.start())
@@ -389,7 +392,7 @@ class ClientConnection(web.RequestHandler):
 
     @property
     def idle_since(self) -> float | None:
-        """When this connection became idle; None while it serves a request."""
+        """When this connection became idle; None while it is served or closing."""
         if self._waiter is None or self._waiter.done() or self._messages:
             return None
         return self._idle_from

@@ -16,17 +16,12 @@ from reuse_proxy.downstream.refusals import (
     MAX_FIELDS,
     MAX_TARGET_BYTES,
 )
-from reuse_proxy.errors import (
-    ProxyError,
-    RequestError,
-    SettingsError,
-    UnavailableError,
-)
+from reuse_proxy.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from reuse_proxy.downstream.access import AccessList
+    from reuse_proxy.downstream.admission import Admission
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.downstream.stall import StallWatch
@@ -56,11 +51,10 @@ class ProxyServer(web.Server):
         self,
         handler: "Callable[[ClientRequest], Awaitable[Reply]]",
         *,
-        access: "AccessList",
+        admission: "Admission",
         stall_watch: "StallWatch",
         timeouts: Timeouts,
         idle_timeout: float,
-        max_clients: int,
     ) -> None:
         if HttpRequestParser.__module__ != "aiohttp._http_parser":
             raise SettingsError(
@@ -79,12 +73,10 @@ class ProxyServer(web.Server):
             read_bufsize=_READ_BUFFER_BYTES,
         )
         self.handler = handler
-        self._access = access
+        self.admission = admission
         self._idle_timeout = idle_timeout
-        self._max_clients = max_clients
         self._logged_at = 0.0
         self._unlogged = 0
-        self._oldest: list[ClientConnection] = []
         self.stall_watch = stall_watch
         self.timeouts = timeouts
         self.draining = False
@@ -96,22 +88,6 @@ class ProxyServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Make the protocol of one client connection."""
         return ClientConnection(self, loop=self._loop, **self._kwargs)
-
-    def refusal(self, client: ClientConnection) -> ProxyError | None:
-        """Return why a new client is turned away; make room for it where possible."""
-        peer = client.peername
-        host = peer[0] if isinstance(peer, tuple) else None
-        if not self._access.allows(host):
-            return RequestError(
-                f"The address {host} may not use this proxy (allow_clients).",
-                status=403,
-                error="http_request_denied",
-            )
-        if len(self._connections) > self._max_clients and not self._close_oldest():
-            return UnavailableError(
-                f"{self._max_clients} clients are connected and busy (max_clients)."
-            )
-        return None
 
     def start_draining(self) -> None:
         """Close idle clients, and the others after their response."""
@@ -130,6 +106,7 @@ class ProxyServer(web.Server):
         """Forget a client; tell whoever waits for the last one."""
         super().connection_lost(handler, exc)
         self._connections.pop(handler, None)
+        self.admission.leave(cast("ClientConnection", handler))
         if not self._connections:
             self._left.set()
 
@@ -154,23 +131,6 @@ class ProxyServer(web.Server):
             log.log(level, "%d similar lines left out", self._unlogged)
         self._logged_at, self._unlogged = now, 0
         log.log(level, message, *args, exc_info=error)
-
-    def _close_oldest(self) -> bool:
-        """Close the client connection that has been idle for longest."""
-        if not self._oldest:
-            idle = [
-                (client.idle_since, client)
-                for client in cast("list[ClientConnection]", self.connections)
-                if client.idle_since is not None
-            ]
-            idle.sort(key=lambda pair: pair[0], reverse=True)
-            self._oldest = [client for _, client in idle]
-        while self._oldest:
-            client = self._oldest.pop()
-            if client.idle_since is not None and client.transport is not None:
-                client.force_close()
-                return True
-        return False
 
     def _sweep(self) -> None:
         now = self._loop.time()

@@ -1,13 +1,19 @@
 """Dialling: name to addresses, policy on each, happy eyeballs, TCP options."""
 
 import asyncio
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING, Final
 
 import aiohappyeyeballs
 
-from reuse_proxy.errors import ProxyError, UpstreamConnectError, UpstreamTimeoutError
+from reuse_proxy.errors import (
+    ProxyError,
+    UnavailableError,
+    UpstreamConnectError,
+    UpstreamTimeoutError,
+)
 
 if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.stats import SessionStats
 
 _HAPPY_EYEBALLS_DELAY_S: Final = 0.25
+_OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE)
 # A peer that vanished without a FIN is found out within about two minutes.
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -48,6 +55,7 @@ class Dialer:
 
         Raises:
             AccessDeniedError: every address of the origin is denied.
+            UnavailableError: this process may open no more files.
             UpstreamConnectError: nothing accepts there, or the name is unknown.
             UpstreamTimeoutError: ``connect_timeout`` has passed.
         """
@@ -69,6 +77,11 @@ class Dialer:
                 error="connection_timeout" if resolved else "dns_timeout",
             ) from None
         except OSError as exc:
+            if exc.errno in _OUT_OF_FILES:
+                raise UnavailableError(
+                    f"Connecting to {origin} failed: {_cause(exc)}; raise the limit on"
+                    " open files (ulimit -n), or lower max_clients and max_sockets."
+                ) from exc
             refused = isinstance(exc, ConnectionRefusedError)
             raise UpstreamConnectError(
                 f"Connecting to {origin} failed: {_cause(exc)}.",

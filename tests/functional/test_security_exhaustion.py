@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.support.client import request_bytes
+from tests.support.client import Client, request_bytes
+from tests.support.machine import own_address
 
 
 async def drip(client, data, *, every=0.02):
@@ -115,6 +116,30 @@ async def test_s16_no_client_makes_room_while_it_is_served(
     assert b"\r\nRetry-After: 1\r\n" in answer
     origin.release.set()
     assert [(await client.response()).body for client in busy] == [b"done"] * 2
+
+
+async def test_s16_one_address_may_have_only_so_many_clients(make_proxy, origin):
+    """The peer is this machine under an address that is not loopback."""
+    host = own_address()
+    proxy = await make_proxy(
+        listen=f"{host}:0", allow_clients=f"{host}/32", max_clients_per_address=1
+    )
+    listener = proxy.listening[0]
+
+    async with Client(listener) as first:
+        await first.send(request_bytes(f"{origin.url}/wait"))
+        await origin.until(lambda: len(origin.requests) == 1)
+        async with Client(listener) as second:
+            answer = await second.until_closed()
+        origin.release.set()
+        response = await first.response()
+        async with Client(listener) as third:
+            served = await third.get(f"{origin.url}/")
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"max_clients_per_address" in answer
+    assert response.body == b"done"
+    assert served.body == b"hello"
 
 
 # S17: bodies...

@@ -170,7 +170,7 @@ async def served_in_the_end(server, origin):
                     return await client.get(f"{origin.url}/")
 
 
-async def test_running_out_of_descriptors_is_survived(local):
+async def test_s16_running_out_of_open_files_is_survived(local):
     """Clients without end take every one; once they leave, all is well."""
     async with serving("--max-sockets", "4") as server:
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (48, 48))
@@ -184,3 +184,16 @@ async def test_running_out_of_descriptors_is_survived(local):
 
     assert response.body == b"hello"
     assert code == 0
+
+
+async def test_s16_a_dial_without_a_free_descriptor_is_answered_with_503(local):
+    """The client may come again; the sentence names the limit."""
+    async with serving() as server, Client(server.listening) as client:
+        await client.get("http://127.0.0.1:22/")  # denied, but now it is accepted
+        server.forbid_more_files()
+
+        response = await client.get(f"{local.url}/")
+
+    assert response.status == 503
+    assert response.value("Retry-After") == "1"
+    assert b"ulimit -n" in response.body

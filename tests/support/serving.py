@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from reuse_proxy.config.address import Address
 
@@ -48,6 +51,12 @@ class Serving:
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal."""
         self.process.send_signal(number)
+
+    def forbid_more_files(self) -> None:
+        """Set its limit on open files to the lowest number that is free."""
+        taken = {int(path.name) for path in Path(f"/proc/{self.pid}/fd").iterdir()}
+        limit = next(number for number in itertools.count() if number not in taken)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     async def exit_code(self) -> int:
         """Wait for its end, reading the log."""

@@ -51,7 +51,7 @@ def test_a_pipe_gets_aligned_lines_without_boxes():
 
     *settings, warning = out.getvalue().splitlines()
     assert len(settings) == len(Settings.model_fields)
-    assert {line.index(" = ") for line in settings} == {21}
+    assert {line.index(" = ") for line in settings} == {23}
     assert out.getvalue().isascii()
     assert warning.startswith("# warning: max_per_origin = 9")
 

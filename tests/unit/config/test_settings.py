@@ -210,6 +210,19 @@ def test_a_cap_that_is_never_reached_is_a_warning_if_somebody_set_it():
     )
 
 
+def test_more_connections_than_open_files_is_a_warning(monkeypatch):
+    """It starts all the same: nearly nobody has so many clients at once."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    loaded = load({"max_clients": "1000", "max_sockets": "25"}, {})
+
+    assert loaded.warnings[0] == (
+        "max_clients = 1000 and max_sockets = 25 are more than the 1024 open files"
+        " that this process may have; raise that limit (ulimit -n) or lower the"
+        " settings."
+    )
+    assert load({}, {}).warnings == ()
+
+
 def test_an_unknown_variable_is_a_warning():
     """Kubernetes injects such names; they must not stop the proxy."""
     loaded = load({}, {"REUSE_PROXY_SERVICE_HOST": "10.0.0.1"})
