@@ -37,10 +37,7 @@ arch: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov
 
 check: lint types arch test
 
