@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
-from aiohttp.resolver import ThreadedResolver
 
 from reuse_proxy.admin.app import Admin, unparsed_log
 from reuse_proxy.config.address import Address
@@ -23,6 +22,7 @@ from reuse_proxy.errors import SettingsError
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.policy import DestinationPolicy
+from reuse_proxy.upstream.resolver import SystemResolver
 from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Service:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._tasks = TaskSet()
-        self._resolver = resolver or ThreadedResolver(loop)
+        self._resolver = resolver or SystemResolver()
         self.session = UpstreamSession(
             session_options(settings),
             resolver=self._resolver,

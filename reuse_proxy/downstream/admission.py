@@ -44,7 +44,7 @@ class Admission:
         self._count = 0
         self._inside: dict[str | None, set[Visitor]] = {}
         # Idle clients, the longest idle last: sorted once for many that are closed.
-        self._idle: dict[str | None, list[Visitor]] = {}
+        self._idle: dict[str | None, list[tuple[float, Visitor]]] = {}
 
     def enter(self, client: Visitor) -> ProxyError | None:
         """Count a client in; return why it is turned away, if it is."""
@@ -87,13 +87,16 @@ class Admission:
     def _make_room(self, key: str, clients: Iterable[Visitor]) -> bool:
         idle = self._idle.get(key)
         if not idle:
-            ages = [(client.idle_since, client) for client in clients]
-            known = [(since, client) for since, client in ages if since is not None]
-            known.sort(key=lambda pair: pair[0], reverse=True)
-            idle = self._idle[key] = [client for _, client in known]
+            idle = self._idle[key] = [
+                (since, client)
+                for client in clients
+                if (since := client.idle_since) is not None
+            ]
+            idle.sort(key=lambda pair: pair[0], reverse=True)
         while idle:
-            client = idle.pop()
-            if client.idle_since is not None:
+            since, client = idle.pop()
+            # One that has been served meanwhile is younger than all in the list.
+            if client.idle_since == since:
                 client.force_close()
                 return True
         return False

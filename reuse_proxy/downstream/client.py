@@ -123,9 +123,10 @@ class ClientConnection(web.RequestHandler):
         object for every request: half of what a small exchange cost.
         """
         try:
-            while not self._force_close and not self._close:
+            while not self._force_close:
+                # What came before the decision to close is served still.
                 if not self._messages:
-                    if self.half_closed:
+                    if self.half_closed or self._close:
                         break
                     await self._next_message()
                 if not await self._serve(*self._messages.popleft()):
@@ -161,7 +162,7 @@ class ClientConnection(web.RequestHandler):
         if not content.is_eof():
             await self._linger(content)
         self._current_request = None
-        return reply.persistent and content.is_eof()
+        return reply.persistent and content.is_eof() and not self._close
 
     def _next_message(self) -> "asyncio.Future[None]":
         """Return what becomes done once the parser has a message."""

@@ -212,13 +212,14 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-_date = (b"", -1)
+_date = (b"", 0)
 
 
 def http_date() -> bytes:
     """Return the current time as HTTP writes it, made once a second."""
     global _date  # noqa: PLW0603 - a cache of one line
     now = datetime.now(UTC)
-    if now.second != _date[1]:
-        _date = (format_datetime(now, usegmt=True).encode("ascii"), now.second)
+    second = int(now.timestamp())
+    if second != _date[1]:
+        _date = (format_datetime(now, usegmt=True).encode("ascii"), second)
     return _date[0]

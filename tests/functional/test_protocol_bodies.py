@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 import h11
 import pytest
@@ -140,6 +141,36 @@ async def test_a14_a_trailer_is_no_field_of_the_next_request(
             *(b"Host", b"Via", b"Transfer-Encoding"),
         }
         assert request.values(b"host") == [origin.authority]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"0\r\nX-Trailer: 1\r\n\r\n",
+        b"0;last\r\n\r\n",
+        b"0\r\n\r\nGET http://never.test/ HTTP/1.1\r\nHost: never.test\r\n\r\n",
+    ],
+    ids=["trailer", "extension", "pipelined"],
+)
+async def test_a14_an_upload_that_is_here_before_it_is_accepted_is_served(
+    proxy, origin, rest
+):
+    """All of it in the packet after the handshake, as Go sends it."""
+    request = chunked(origin, b"3\r\nabc\r\n" + rest)
+    host, port = proxy.listening[0].host, proxy.listening[0].port
+    for _ in range(10):
+        # The loop does not run between the two, so both wait for it.
+        with socket.create_connection((host, port)) as early:
+            early.sendall(request)
+            early.setblocking(False)  # noqa: FBT003 - the standard library's
+            reader, writer = await asyncio.open_connection(sock=early)
+            async with asyncio.timeout(10):
+                answer = await reader.read()
+            writer.close()
+
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert answer.endswith(b"abc")
 
 
 @pytest.mark.parametrize("last_chunk", [[b"0\r\n\r\n"], [b"0\r\n", b"\r\n"]])

@@ -197,3 +197,30 @@ async def test_s16_a_dial_without_a_free_descriptor_is_answered_with_503(local):
     assert response.status == 503
     assert response.value("Retry-After") == "1"
     assert b"ulimit -n" in response.body
+
+
+SILENT_NAMES = """
+import socket, sys, time
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+from reuse_proxy.cli import main
+sys.exit(main())
+"""
+
+
+async def test_names_that_hang_hold_up_neither_others_nor_the_end(local):
+    """Six look-ups without an answer; then an address is dialled, and we stop."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(program=("-c", SILENT_NAMES)))
+        for number in range(6):
+            client = await stack.enter_async_context(Client(server.listening))
+            await client.send(request_bytes(f"http://silent{number}.test/"))
+        async with Client(server.listening) as client:
+            response = await client.get(f"{local.url}/")
+        server.signal()
+        await logged(server, "stopping")
+        server.signal()
+        async with asyncio.timeout(5):
+            code = await server.exit_code()
+
+    assert response.body == b"hello"
+    assert code == 1

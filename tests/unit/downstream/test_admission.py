@@ -113,3 +113,17 @@ def test_many_may_come_before_those_that_made_room_have_left():
         assert [v.idle_since is None for v in inside].count(True) == number + 1
         assert inside[number].idle_since is None
     assert doors.enter(Visitor(FAR)).status == 503
+
+
+def test_a_client_that_was_served_meanwhile_is_the_oldest_no_more():
+    """Who is idle is looked at once for many newcomers, who is it still each time."""
+    doors = admission(clients=3)
+    first, second, third = (Visitor(FAR, number) for number in range(3))
+    for visitor in (first, second, third):
+        doors.enter(visitor)
+    doors.enter(Visitor(FAR))  # costs the first its place, and sorts the others
+    second.idle_since = 9
+
+    doors.enter(Visitor(FAR))
+
+    assert (second.idle_since, third.idle_since) == (9, None)
