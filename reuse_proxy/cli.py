@@ -18,7 +18,9 @@ from reuse_proxy.config.sources import close_match, flag_name
 from reuse_proxy.errors import SettingsError
 
 _USAGE_ERROR = 2
+# As a shell tells of programs that a signal has ended.
 _INTERRUPTED = 130
+_BROKEN_PIPE = 141
 
 # ruff: noqa: PLC0415  # see the docstring
 
@@ -41,13 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return _USAGE_ERROR
     try:
-        return command(arguments)
+        code = command(arguments)
+        sys.stdout.flush()
     except SettingsError as exc:
         for line in str(exc).splitlines():
             sys.stderr.write(f"reuse-proxy: {line}\n")
         return exc.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has had enough; there is nothing to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
     except KeyboardInterrupt:
         return _INTERRUPTED
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -102,6 +110,8 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _unknown_arguments(unknown: Iterable[str]) -> str:
     first = next(iter(unknown))
+    if not first.startswith("-"):
+        return f"unexpected argument {first}; settings are flags, such as --listen."
     known = ["--config", "--help", *map(flag_name, Settings.model_fields)]
     return f"unknown argument {first}; {close_match(first.partition('=')[0], known)}"
 

@@ -3,10 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import os
-import socket
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -17,6 +13,7 @@ from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import Admission
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
 from reuse_proxy.downstream.proxy import ProxyHandler
+from reuse_proxy.downstream.socketfile import SocketFile
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.errors import SettingsError
 from reuse_proxy.tasks import TaskSet
@@ -88,6 +85,7 @@ class Service:
         self._admin_runner = _admin_runner(self._admin)
         self.listening: list[Address] = []
         self.admin_address: Address | None = None
+        self._socket_files: dict[SocketFile, str] = {}
 
     # Start...
 
@@ -107,13 +105,30 @@ class Service:
         """
         await self._admin_runner.setup()
         await self._proxy_runner.setup()
-        self.admin_address = await _listen(
+        self.admin_address = await self._listen(
             self._admin_runner, self._settings.admin, setting="admin"
         )
         for address in self._settings.listen:
             self.listening.append(
-                await _listen(self._proxy_runner, address, setting="listen")
+                await self._listen(self._proxy_runner, address, setting="listen")
             )
+
+    async def _listen(
+        self, runner: "web.BaseRunner", address: Address, *, setting: str
+    ) -> Address:
+        """Listen, and return the address with the port that was really bound."""
+        before = len(runner.addresses)
+        try:
+            if address.path is not None:
+                file = SocketFile(address.path)
+                with file.made():
+                    await web.UnixSite(runner, address.path).start()
+                self._socket_files[file] = setting
+                return address
+            await web.TCPSite(runner, address.host, address.port).start()
+        except OSError as exc:
+            raise SettingsError(_cannot_listen(address, setting, exc)) from exc
+        return Address(address.host, runner.addresses[before][1])
 
     @property
     def url(self) -> str:
@@ -133,8 +148,7 @@ class Service:
         Returns:
             Whether all of them did.
         """
-        for site in list(self._proxy_runner.sites):
-            await site.stop()
+        await self._stop_listening()
         self.server.start_draining()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.shutdown_timeout):
@@ -143,8 +157,7 @@ class Service:
 
     async def stop(self) -> None:
         """Close everything at once."""
-        for site in list(self._proxy_runner.sites):
-            await site.stop()
+        await self._stop_listening()
         await self.server.shutdown(_END_CLIENTS_S)
         self.server.close()
         await self._tasks.aclose()
@@ -152,9 +165,16 @@ class Service:
         await self._resolver.close()
         await self._proxy_runner.cleanup()
         await self._admin_runner.cleanup()
-        for address in (*self.listening, self.admin_address):
-            if address is not None and address.path is not None:
-                _remove(address.path)
+        for file in self._socket_files:
+            file.remove()
+
+    async def _stop_listening(self) -> None:
+        for site in list(self._proxy_runner.sites):
+            await site.stop()
+        # At once, so that a successor may listen there while this process drains.
+        for file, setting in self._socket_files.items():
+            if setting == "listen":
+                file.remove()
 
     async def __aexit__(
         self,
@@ -210,54 +230,10 @@ def _admin_runner(admin: Admin) -> web.AppRunner:
     )
 
 
-async def _listen(
-    runner: "web.BaseRunner", address: Address, *, setting: str
-) -> Address:
-    """Listen, and return the address with the port that was really bound."""
-    site: web.BaseSite
-    if address.path is not None:
-        site = web.UnixSite(runner, address.path)
-    else:
-        site = web.TCPSite(runner, address.host, address.port)
-    before = len(runner.addresses)
-    try:
-        if address.path is not None:
-            _claim(address.path)
-        with _private_files():
-            await site.start()
-    except OSError as exc:
-        raise SettingsError(_cannot_listen(address, setting, exc)) from exc
-    if address.path is not None:
-        return address
-    return Address(address.host, runner.addresses[before][1])
-
-
-def _claim(path: str) -> None:
-    """Refuse a socket file that somebody serves; asyncio would replace it."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(0)
-        if probe.connect_ex(path) in (0, errno.EAGAIN):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-@contextlib.contextmanager
-def _private_files() -> Iterator[None]:
-    """Let only this user connect; a socket's clients have no address to judge by."""
-    mask = os.umask(0o177)
-    try:
-        yield
-    finally:
-        os.umask(mask)
-
-
-def _remove(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
-
-
 def _cannot_listen(address: Address, setting: str, exc: OSError) -> str:
     if exc.errno == errno.EADDRINUSE:
         return (
-            f"{setting} = {address} is in use by another process; "
+            f"{setting} = {address} is in use by a process that listens there; "
             f"stop it, or choose another address with --{setting}."
         )
     cause = exc.strerror or str(exc)

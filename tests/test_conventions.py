@@ -26,7 +26,7 @@ MAX_MEDIAN_LINES = 10
 
 # Modules that may be longer, and why.
 LONGER = {
-    "config/settings.py": (320, "one field per setting"),
+    "config/settings.py": (330, "one field per setting"),
     "http/headers.py": (
         350,
         "one table of all fields, and one walk for each direction",
@@ -47,6 +47,7 @@ COVERED_BY = {
     "forward/exchange.py": "functional/test_cancellation.py",
     "forward/request.py": "functional/test_protocol_fields.py",
     "admin/app.py": "functional/test_admin.py",
+    "downstream/socketfile.py": "functional/test_serve.py",
     "config/machine.py": "unit/config/test_settings.py",
     "commands/serve.py": "functional/test_serve.py",
     "downstream/client.py": "functional/test_security_exhaustion.py",

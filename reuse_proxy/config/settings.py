@@ -229,6 +229,7 @@ def load(
     config_file: Path | None = None,
 ) -> Loaded:
     """Build the settings: flag over environment over file over default."""
+    _raise_all(unknown_variables(Settings, environ))
     given = (
         from_file(Settings, config_file, environ)
         | from_environment(Settings, environ)
@@ -240,8 +241,8 @@ def load(
         for name in Settings.model_fields
     }
     _raise_all(_exposures(settings, sources))
+    _raise_all(_clashes(settings))
     warnings = (
-        *unknown_variables(Settings, environ),
         *_never_reached(settings, sources),
         *_too_many_files(settings),
     )
@@ -290,6 +291,16 @@ def _exposures(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
                     f" address; set {guard}, for example {guard} = 10.0.0.0/8, to the"
                     " networks that may connect."
                 )
+
+
+def _clashes(settings: Settings) -> Iterator[str]:
+    if settings.admin in settings.listen and (
+        settings.admin.path is not None or settings.admin.port
+    ):
+        yield (
+            f"listen and admin are both {settings.admin}; give one of them another"
+            " address."
+        )
 
 
 def _never_reached(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:

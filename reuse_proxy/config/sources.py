@@ -6,6 +6,7 @@ class that is handed in; what a value may be is not known here.
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ ENV_PREFIX = "REUSE_PROXY_"
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 
 _LONGEST_SHOWN = 60
+# What Kubernetes puts into every container beside a service called reuse-proxy.
+_SERVICE_LINK = re.compile(
+    r"\w+_SERVICE_HOST=.*|\w+_SERVICE_PORT(_\w+)?=.*"
+    r"|\w+_PORT=\w+://.*|\w+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*"
+)
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,15 @@ def from_environment(
 def unknown_variables(
     settings: type[BaseSettings], environ: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say which variables carry our prefix and name no setting.
-
-    They are no error: Kubernetes puts REUSE_PROXY_PORT and its like into every
-    container beside a service called reuse-proxy.
-    """
+    """Say which variables carry our prefix and name no setting."""
     known = [CONFIG_VARIABLE, *map(variable_name, settings.model_fields)]
     for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and name.upper() not in known:
-            hint = close_match(name, known)
-            yield f"{name} is not a setting's variable and is ignored; {hint}"
+        if not name.startswith(ENV_PREFIX) or name in known:
+            continue
+        if not _SERVICE_LINK.fullmatch(f"{name}={environ[name]}"):
+            yield f"{name} (in the environment) is not a setting; " + close_match(
+                name, known
+            )
 
 
 def close_match(name: str, names: Iterable[str]) -> str:

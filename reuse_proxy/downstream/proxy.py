@@ -140,7 +140,7 @@ class ProxyHandler:
         elif target == b"/" and request.method in ("GET", "HEAD"):
             sockname = request.connection.sockname
             address = _spelled(sockname)
-            reply.send_text(400, _WHAT_THIS_IS.format(address=address))
+            reply.send_error(RequestError(_WHAT_THIS_IS.format(address=address)))
         else:
             reply.send_error(RequestError(_NOT_FOR_US))
 

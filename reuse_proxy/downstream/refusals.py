@@ -1,9 +1,11 @@
 """Why a request is refused before it is one: limits, and aiohttp's errors as ours."""
 
+import re
 from typing import Final
 
 from aiohttp.http_exceptions import (
     BadHttpMessage,
+    BadHttpMethod,
     InvalidHeader,
     InvalidURLError,
     LineTooLong,
@@ -17,6 +19,8 @@ MAX_TARGET_BYTES: Final = 16 * 1024
 MAX_FIELD_BYTES: Final = 32 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 256
+# The parser quotes the line in which it did not find a method of its table.
+_METHOD: Final = re.compile(r"""b['"][!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ ]+ HTTP/1\.""")
 
 
 def translate(exc: BaseException | None) -> ProxyError:
@@ -32,9 +36,21 @@ def translate(exc: BaseException | None) -> ProxyError:
         case BadHttpMessage() if _is_too_large(exc):
             error = head_too_large()
         case InvalidURLError():
-            error = RequestError("The request target is malformed.")
+            error = RequestError(
+                f"The request target is malformed ({cause_of(exc)}); it is a URL of"
+                " printable ASCII, and all else in it is percent-encoded."
+            )
+        case BadHttpMethod() if _METHOD.search(exc.message):
+            error = RequestError(
+                "The request's method is not one that this proxy knows.", status=501
+            )
+        case BadHttpMethod() if "HTTPS" in exc.message:
+            error = RequestError(
+                "What came here is TLS; a proxy's own URL begins with http://, "
+                "also where it is to carry https:// requests."
+            )
         case BadHttpMessage():
-            error = RequestError("The request is not valid HTTP/1.1.")
+            error = RequestError(f"The request is not valid HTTP/1.1: {cause_of(exc)}.")
         case _:
             error = internal_error()
     return error
@@ -42,10 +58,18 @@ def translate(exc: BaseException | None) -> ProxyError:
 
 def cause_of(exc: BaseException) -> str:
     """Say what the parser minded, without the part of the head that it quotes."""
-    quotes = isinstance(exc, LineTooLong | InvalidHeader | InvalidURLError)
-    if quotes or not isinstance(exc, BadHttpMessage):
-        return type(exc).__name__
-    return exc.message.partition("\n")[0]
+    match exc:
+        case LineTooLong():
+            return "a line is too long"
+        case InvalidHeader():
+            return "a field line is malformed"
+        case InvalidURLError() if "\n" not in exc.message:
+            return "it has no valid host"
+        case BadHttpMessage():
+            said = exc.message.removeprefix("Bad status line:\n").strip()
+            return said.partition("\n")[0].rstrip(":.")
+        case _:
+            return type(exc).__name__
 
 
 def is_oversized(message: RawRequestMessage) -> bool:

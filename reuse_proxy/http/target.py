@@ -5,6 +5,7 @@ only the authority is understood, once per spelling.
 """
 
 import re
+from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
 from reuse_proxy.errors import RequestError
@@ -138,7 +139,18 @@ def _origin(scheme: bytes, authority: bytes) -> Origin:
     if match is None:
         raise RequestError("The request target's host or port is malformed.")
     port = _port(match["port"]) if match["port"] else default_port
-    return Origin("http", _host_name(match["host"]), port)
+    name = _host_name(match["host"])
+    if ":" in name and not _is_ipv6(name):
+        raise RequestError("The request target's host is no IPv6 address.")
+    return Origin("http", name, port)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_name(host: bytes) -> str:

@@ -142,6 +142,7 @@ class OriginPool:
         "draining",
         "idle",
         "last_close",
+        "last_failure",
         "learned_at",
         "learned_idle_limit",
         "origin",
@@ -169,6 +170,8 @@ class OriginPool:
         self.learned_idle_limit = float("inf")
         self.learned_at = 0.0
         self.last_close: CloseReason | None = None
+        # Why the last dial failed, in a sentence; empty if it did not.
+        self.last_failure = ""
 
     @property
     def open(self) -> int:

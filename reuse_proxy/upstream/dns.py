@@ -120,10 +120,12 @@ class NameCache:
         except (OSError, UnicodeError) as exc:
             # UnicodeError: the name has an empty or an overlong label.
             self._stats.dns_lookups["error"] += 1
-            cause = exc.strerror if isinstance(exc, OSError) else None
+            cause = "it is no valid name"
+            if isinstance(exc, OSError):
+                cause = exc.strerror or str(exc)
             entry.expires_at = started + _NEGATIVE_TTL_S
             entry.error = UpstreamConnectError(
-                f"The name {host} could not be resolved: {cause or exc}.",
+                f"The name {host} could not be resolved: {cause}.",
                 error="dns_error",
             )
             self._entries[host] = entry

@@ -39,6 +39,10 @@ _LEARNED_SHARE: Final = 0.8
 _IDLE_CLOSE_S: Final = 1.0
 # Between failed dials while other connections of the origin may still serve.
 _DIAL_BACKOFF_S: Final = 1.0
+# An origin without sockets is remembered for what was learned of it: briefly where
+# that is nothing, and not at all while there are more than so many.
+_REMEMBERED_UNSEEN_S: Final = 1.0
+_MAX_REMEMBERED: Final = 10_000
 # A pool that was opened at once is renewed over this share of the lifetime.
 _RENEWAL_SHARE: Final = 0.1
 
@@ -91,11 +95,15 @@ class Pool:
         if first:
             pool.waiters.appendleft(waiter)
             return
-        places = max(self._limits.max_per_origin - pool.sockets, 0) + pool.dialing
-        if len(pool.waiters) >= self._limits.max_queue + places:
+        limits = self._limits
+        here = limits.max_per_origin - pool.sockets
+        anywhere = limits.max_sockets - self.sockets + len(self._idle)
+        places = max(min(here, anywhere), 0) + pool.dialing
+        if len(pool.waiters) >= limits.max_queue + places:
             raise UnavailableError(
-                f"{len(pool.waiters)} requests already wait for a connection to "
-                f"{pool.origin} (max_queue)."
+                f"{pool.origin} can have no more connections (max_per_origin, "
+                f"max_sockets), and {len(pool.waiters)} requests wait for one "
+                f"already (max_queue)."
             )
         pool.waiters.append(waiter)
 
@@ -142,6 +150,7 @@ class Pool:
         """Enter a connection that a dial has opened; the oldest waiter gets it."""
         pool = connection.pool
         pool.dialing -= 1
+        pool.last_failure = ""
         pool.stats.opened += 1
         connection.state = _IDLE
         return self._settle_idle(connection, now)
@@ -157,6 +166,7 @@ class Pool:
         pool.dialing -= 1
         self.sockets -= 1
         actions: list[Action] = []
+        pool.last_failure = str(error)
         if pool.active or pool.draining:
             pool.dial_at = now + _DIAL_BACKOFF_S
         elif pool.waiters:
@@ -222,13 +232,14 @@ class Pool:
             reason = self._expired(connection, now)
             if reason is not None:
                 actions += self.discard(connection, reason)
+        crowded = len(self.origins) > _MAX_REMEMBERED
         for pool in list(self.origins.values()):
             actions += self._expire_waiters(pool, now)
             if pool.waiters:
                 actions += self.assign(pool, now)
             if pool.sockets or pool.waiters:
                 pool.used_at = now
-            elif now - pool.used_at > self._limits.max_lifetime:
+            elif crowded or now - pool.used_at > self._memory(pool):
                 del self.origins[pool.origin]
             if now - pool.learned_at > self._limits.max_lifetime:
                 pool.learned_idle_limit = float("inf")
@@ -249,6 +260,11 @@ class Pool:
         pool.connect_seconds = seconds if mean is None else mean + (seconds - mean) / 4
 
     # Rules...
+
+    def _memory(self, pool: OriginPool) -> float:
+        """Return for how many seconds an origin without sockets is kept in mind."""
+        seen = pool.last_close is not None
+        return self._limits.max_lifetime if seen else _REMEMBERED_UNSEEN_S
 
     def _idle_limit(self, pool: OriginPool, connection: Poolable) -> float:
         return min(
@@ -364,10 +380,13 @@ class Pool:
         while pool.waiters and now - pool.waiters[0].since >= limit:
             waiter = pool.waiters.popleft()
             pool.stats.queue_timeouts += 1
+            because = (
+                f" The last dial failed: {why}" if (why := pool.last_failure) else ""
+            )
             waiter.error = UnavailableError(
                 f"No connection to {pool.origin} became free within {limit:g} s "
-                f"(queue_timeout); {pool.open} are open "
-                f"(max_per_origin, max_sockets)."
+                f"(queue_timeout); {pool.open} of its own and {self.sockets} in all "
+                f"are open (max_per_origin, max_sockets).{because}"
             )
             actions.append(Grant(waiter))
         return actions

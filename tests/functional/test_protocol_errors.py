@@ -242,3 +242,42 @@ async def test_a89_a_request_for_the_proxy_itself_is_told_what_this_is(client):
     assert response.status == 400
     assert b"HTTP_PROXY=http://127.0.0.1:" in response.body
     await assert_refused(client, b"GET /x HTTP/1.1\r\n\r\n")
+
+
+GET = b"GET http://127.0.0.1/ HTTP/1.1\r\n"
+POST = b"POST http://127.0.0.1/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "words"),
+    [
+        (GET + b"\r\n", 400, "Missing 'Host' header"),
+        (GET + b"Host: a\r\nHost: b\r\n\r\n", 400, "Duplicate 'Host' header"),
+        (GET + b"Host: a\r\nsecret x: 1\r\n\r\n", 400, "Invalid header token"),
+        (GET.replace(b"1.1", b"1.2") + b"\r\n", 400, "Invalid HTTP version"),
+        (
+            POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+            "Transfer-Encoding can't be present with Content-Length",
+        ),
+        (POST + b"Content-Length: secret\r\n\r\n", 400, "character in Content-Length"),
+        (b"GET http://127.0.0.1/secret\xe9 HTTP/1.1\r\n", 400, "percent-encoded"),
+        (b"GET http:///secret HTTP/1.1\r\nHost: a\r\n\r\n", 400, "no valid host"),
+        (b"GET http://[::secret::]/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "host"),
+        (b"GET http://[::::]/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "no IPv6 address"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "is TLS"),
+        (b"FOOBAR http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400, "HTTP_PROXY"),
+    ],
+)
+async def test_a86_a_refused_request_is_told_what_is_wrong_with_it(
+    client, raw, status, words
+):
+    """In a sentence that quotes nothing of the request."""
+    await client.send(raw)
+    response = await client.response()
+
+    assert response.status == status
+    assert response.value("Proxy-Status") == "reuse-proxy; error=http_request_error"
+    assert words in response.body.decode()
+    assert b"secret" not in response.body

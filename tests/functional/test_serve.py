@@ -161,6 +161,30 @@ async def test_a_unix_listener_takes_over_what_a_crash_left(local, tmp_path):
     assert response.body == b"hello"
 
 
+async def test_a_successor_may_listen_while_a_unix_listener_drains(local, tmp_path):
+    """What ends first does not take the other's file away."""
+    listener = Address(path=str(tmp_path / "proxy.sock"))
+    flags = ("--listen", str(listener))
+    async with contextlib.AsyncExitStack() as stack:
+        old = await stack.enter_async_context(serving(*flags))
+        old.listening = listener
+        client = await held(old, local)
+        old.signal()
+        await logged(old, "stopping")
+        await local.until(lambda: not (tmp_path / "proxy.sock").exists())
+
+        await stack.enter_async_context(serving(*flags))
+        local.release.set()
+        rest = await client.until_closed()
+        code = await old.exit_code()
+        await client.close()
+        async with Client(listener) as successor:
+            response = await successor.get(f"{local.url}/")
+
+    assert (rest, code) == (b"cd", 0)
+    assert response.body == b"hello"
+
+
 async def served_in_the_end(server, origin):
     """Try until a request goes through; libuv resets whom it cannot accept."""
     async with asyncio.timeout(15):

@@ -1,5 +1,6 @@
 """The command line: what it hands on, what it refuses, what it imports."""
 
+import os
 import subprocess
 import sys
 from types import ModuleType
@@ -149,6 +150,34 @@ def test_a_flag_without_its_value_is_refused_in_one_line(capsys):
         "reuse-proxy: argument --listen: expected one argument;"
         " see reuse-proxy serve --help\n"
     )
+
+
+def test_an_argument_that_is_no_flag_is_refused(capsys):
+    """A command takes flags only."""
+    text = usage_error(["serve", "extra"], capsys)
+
+    assert text == (
+        "reuse-proxy: unexpected argument extra; settings are flags,"
+        " such as --listen.\n"
+    )
+
+
+def test_a_reader_that_has_had_enough_ends_the_output_quietly():
+    """`reuse-proxy check | head -1`, with the pipe closed before the first line."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "reuse_proxy", "check"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+    assert done.returncode == 141
+    assert done.stderr == b""
 
 
 def test_an_unknown_command_is_refused(capsys):

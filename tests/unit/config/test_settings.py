@@ -223,12 +223,25 @@ def test_more_connections_than_open_files_is_a_warning(monkeypatch):
     assert load({}, {}).warnings == ()
 
 
-def test_an_unknown_variable_is_a_warning():
-    """Kubernetes injects such names; they must not stop the proxy."""
-    loaded = load({}, {"REUSE_PROXY_SERVICE_HOST": "10.0.0.1"})
+def test_an_unknown_variable_is_refused():
+    """As an unknown flag and an unknown key of the file are."""
+    sentence = refusal(environ={"REUSE_PROXY_MAX_SOKETS": "5"})
 
-    assert len(loaded.warnings) == 1
-    assert loaded.warnings[0].startswith("REUSE_PROXY_SERVICE_HOST is not a setting")
+    assert sentence == (
+        "REUSE_PROXY_MAX_SOKETS (in the environment) is not a setting;"
+        " did you mean REUSE_PROXY_MAX_SOCKETS?"
+    )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:4128", "unix:/run/a"])
+def test_both_listeners_at_one_address_are_refused(address):
+    """Before anything is bound; any free port may be said twice."""
+    sentence = refusal({"listen": address, "admin": address})
+
+    assert sentence == (
+        f"listen and admin are both {address}; give one of them another address."
+    )
+    assert load({"listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}, {}).settings
 
 
 def test_what_is_in_effect_can_be_given_back():

@@ -42,16 +42,35 @@ def test_unknown_variables_are_told_with_a_close_match():
         "HOME": "/",
         "REUSE_PROXY_CONFIG": "x.toml",
         "REUSE_PROXY_MAX_SOCKET": "5",
-        "REUSE_PROXY_PORT_4128_TCP": "tcp://10.0.0.1:4128",
+        "REUSE_PROXY_PORT": "4128",
     }
 
     first, second = unknown_variables(Settings, environ)
 
     assert first == (
-        "REUSE_PROXY_MAX_SOCKET is not a setting's variable and is ignored;"
+        "REUSE_PROXY_MAX_SOCKET (in the environment) is not a setting;"
         " did you mean REUSE_PROXY_MAX_SOCKETS?"
     )
-    assert second.startswith("REUSE_PROXY_PORT_4128_TCP is not a setting's variable")
+    assert second.startswith("REUSE_PROXY_PORT (in the environment) is not a setting")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVICE_HOST", "10.0.0.1"),
+        ("SERVICE_PORT", "4128"),
+        ("SERVICE_PORT_PROXY", "4128"),
+        ("PORT", "tcp://10.0.0.1:4128"),
+        ("PORT_4128_TCP", "tcp://10.0.0.1:4128"),
+        ("PORT_4128_TCP_PROTO", "tcp"),
+        ("PORT_4128_TCP_PORT", "4128"),
+        ("PORT_4128_TCP_ADDR", "10.0.0.1"),
+        ("ADMIN_SERVICE_HOST", "10.0.0.1"),
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake(name, value):
+    """It is in every container beside that service."""
+    assert not list(unknown_variables(Settings, {f"REUSE_PROXY_{name}": value}))
 
 
 def test_a_file_is_read_from_the_flag_before_the_variable(tmp_path):

@@ -38,6 +38,25 @@ def test_who_gets_a_dial_of_its_own_is_not_in_the_queue(max_queue):
     assert [w.connection is None for w in waiters] == [False] * 4 + [True] * max_queue
 
 
+def test_the_queue_is_bounded_where_the_global_cap_is_the_limit_too():
+    """Another origin has all sockets, and none of them is idle."""
+    bench = Bench(max_sockets=1, max_queue=0)
+    bench.lease(bench.origin("a.test"))
+
+    with pytest.raises(UnavailableError, match="max_sockets"):
+        bench.ask(bench.origin("b.test"))
+
+
+def test_who_can_have_the_place_of_an_idle_connection_is_not_in_the_queue():
+    """It is evicted for whoever comes."""
+    bench = Bench(max_sockets=1, max_queue=0)
+    bench.release(bench.lease(bench.origin("a.test"))[0])
+
+    bench.ask(bench.origin("b.test"))
+
+    assert len(bench.closing) == 1
+
+
 def test_a_turn_that_gave_a_stale_connection_comes_first_again():
     """It keeps its time and passes the bound of the queue."""
     bench = Bench(max_per_origin=1, max_queue=1)
@@ -48,6 +67,21 @@ def test_a_turn_that_gave_a_stale_connection_comes_first_again():
     bench.pool.enqueue(busy, first=True)
 
     assert list(origin.waiters) == [busy, waiting]
+
+
+def test_who_waited_in_vain_is_told_why_no_dial_helped():
+    """A connection is in use, so that the failure itself was nobody's answer."""
+    bench = Bench(queue_timeout=10.0)
+    origin = bench.origin()
+    bench.lease(origin)
+    waiting = bench.ask(origin)
+    bench.fail_dial(origin, UnavailableError("Nobody listens there."))
+
+    bench.pass_time(11)
+    bench.sweep()
+
+    assert str(waiting.error).endswith("The last dial failed: Nobody listens there.")
+    assert "1 of its own" in str(waiting.error)
 
 
 def test_a_request_waits_no_longer_than_the_queue_timeout():

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from reuse_proxy.upstream import pool
 from reuse_proxy.upstream.books import CloseReason, State
 from tests.support.pools import Bench, held
 
@@ -108,6 +109,37 @@ def test_an_old_connection_is_closed_on_release():
     bench.release(busy)
 
     assert origin.stats.closed == {CloseReason.EXPIRED_AGE: 1}
+
+
+def test_an_origin_that_never_had_a_connection_is_forgotten_soon():
+    """Denied or unreachable addresses, of which a client may think up many."""
+    bench = Bench(max_lifetime=600.0)
+    known, denied = bench.origin("a.test"), bench.origin("b.test")
+    bench.discard(bench.lease(known)[0])
+    bench.finish_closing()
+    bench.ask(denied)
+    bench.fail_dial(denied)
+
+    bench.sweep()
+    bench.pass_time(2)
+    bench.sweep()
+
+    assert list(bench.pool.origins) == [known.origin]
+
+
+def test_only_so_many_unused_origins_are_remembered(monkeypatch):
+    """Those in use are no matter of memory."""
+    monkeypatch.setattr(pool, "_MAX_REMEMBERED", 3)
+    bench = Bench(max_lifetime=600.0)
+    used = bench.origin("used.test")
+    bench.lease(used)
+    for name in ("a.test", "b.test", "c.test"):
+        bench.discard(bench.lease(bench.origin(name))[0])
+        bench.finish_closing()
+
+    bench.sweep()
+
+    assert list(bench.pool.origins) == [used.origin]
 
 
 def test_an_unused_origin_is_forgotten():
