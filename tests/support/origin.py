@@ -205,7 +205,9 @@ class Origin:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in self.connections:
-            connection.writer.transport.abort()
+            # asyncio's transport fails if it was closed and has then sent its rest.
+            with contextlib.suppress(AttributeError):
+                connection.writer.transport.abort()
         await self._server.wait_closed()
 
 
