@@ -32,12 +32,12 @@ LONGER = {
         "one table of all fields, and one walk for each direction",
     ),
     "downstream/client.py": (
-        450,
+        490,
         "a protocol's state machine, and the seam to aiohttp",
     ),
     "upstream/session.py": (460, "the one place that carries decisions out"),
     "upstream/pool.py": (420, "pure decisions over one set of books"),
-    "upstream/connection.py": (360, "a protocol's state machine"),
+    "upstream/connection.py": (370, "a protocol's state machine"),
 }
 
 # Modules without a test file of their own: what they do shows only through sockets.

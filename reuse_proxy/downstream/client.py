@@ -7,6 +7,7 @@ here or in ``listener``, and ``tests/contract/test_aiohttp.py`` pins each.
 import asyncio
 import contextlib
 import logging
+import select
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
@@ -47,11 +48,13 @@ class ClientConnection(web.RequestHandler):
 
     __slots__ = (
         "_awaited_body",
+        "_body",
         "_body_bytes",
         "_head_bytes",
         "_idle_from",
         "_overhead",
         "_room",
+        "_sealed",
         "_since",
         "_tail",
         "_upload",
@@ -80,6 +83,10 @@ class ClientConnection(web.RequestHandler):
         self._awaited_body: StreamReader | None = None
         self._body_bytes = 0
         self._overhead = 0
+        # The newest request's body, while it comes.
+        self._body: StreamReader | None = None
+        # No request follows those that have been parsed: what comes is not to be one.
+        self._sealed = False
         self._upload: StreamReader | None = None
         self._tail = b""
         self._room: asyncio.Future[None] | None = None
@@ -124,9 +131,8 @@ class ClientConnection(web.RequestHandler):
         """
         try:
             while not self._force_close:
-                # What came before the decision to close is served still.
                 if not self._messages:
-                    if self.half_closed or self._close:
+                    if self.ending:
                         break
                     await self._next_message()
                 if not await self._serve(*self._messages.popleft()):
@@ -153,16 +159,20 @@ class ClientConnection(web.RequestHandler):
             return False
         request = ClientRequest(message, content, self)
         self._current_request = cast("Any", request)
+        written = self.written
         try:
             reply = await self.server.handler(request)
         except Exception as error:  # noqa: BLE001 - the last resort
             self.server.log_limited(logging.ERROR, "an error of our own", error=error)
-            self._answer_failure(request, internal_error())
+            if self.written == written:
+                self._answer_failure(request, internal_error())
+            else:
+                self.reset()  # it must not be taken for the rest of the response
             return False
         if not content.is_eof():
             await self._linger(content)
         self._current_request = None
-        return reply.persistent and content.is_eof() and not self._close
+        return reply.persistent and content.is_eof() and not self.ending
 
     def _next_message(self) -> "asyncio.Future[None]":
         """Return what becomes done once the parser has a message."""
@@ -202,16 +212,20 @@ class ClientConnection(web.RequestHandler):
         """Parse, and keep an eye on a head that does not become complete."""
         messages = self._messages
         known = len(messages)
+        in_body = self._body is not None and not self._body.is_eof()
         super().data_received(data)
         if not known and len(messages) == 1 and self._is_plain(messages[0], data):
             return
-        if self._waiter is None or self._waiter.done() or self._messages:
-            if self._upload is not None or len(self._messages) > known:
-                self._judge(data, known)
-            if self._awaited_body is not None:
-                self._count_overhead(self._awaited_body, len(data))
-            self._head_bytes = self._early_bytes(data, known)
-            return
+        if self._waiter is None or self._waiter.done() or messages:
+            self._judge(data, known)
+            self._head_bytes = self._early_bytes(data, known, in_body=in_body)
+            if len(messages) > known:
+                self._body = messages[-1][1]
+        else:
+            self._count_head(data)
+
+    def _count_head(self, data: bytes) -> None:
+        """Count the bytes of a head that is waited for, and note when it began."""
         if not self._head_bytes:
             if not data.strip(b"\r\n"):
                 return
@@ -223,19 +237,21 @@ class ClientConnection(web.RequestHandler):
 
     def _is_plain(self, message: tuple[Any, Any], data: bytes) -> bool:
         """Tell whether bytes were one whole head and nothing else, as nearly always."""
-        whole = message[1] is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
-        alone = not self._head_bytes and self._upload is None
-        return whole and alone and len(data) <= MAX_HEAD_BYTES
+        head, content = message
+        whole = content is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
+        alone = not self._head_bytes and self._upload is None and not self._sealed
+        if not (whole and alone and len(data) <= MAX_HEAD_BYTES):
+            return False
+        return isinstance(head, RawRequestMessage) and not head.upgrade
 
-    def _early_bytes(self, data: bytes, known: int) -> int:
+    def _early_bytes(self, data: bytes, known: int, *, in_body: bool) -> int:
         """Return how much of a head has come that no one waits for yet, at least."""
         if len(self._messages) > known:
             _, content = self._messages[-1]
             whole = content is not EMPTY_PAYLOAD or data.endswith(b"\r\n\r\n")
             return 0 if whole else 1
-        request = self._current_request
-        if request is not None and not request.content.is_eof():
-            return 0
+        if in_body or self._sealed:
+            return 0  # where the body ended in these bytes is not known
         return self._head_bytes + len(data.lstrip(b"\r\n"))
 
     def _judge(self, data: bytes, known: int) -> None:
@@ -245,27 +261,44 @@ class ClientConnection(web.RequestHandler):
             data: the bytes.
             known: how many messages were waiting before.
         """
+        if self._awaited_body is not None:
+            self._count_overhead(self._awaited_body, len(data))
+        if self._upload is not None or len(self._messages) > known:
+            if self._head_bytes + len(data) > MAX_HEAD_BYTES:
+                self._refuse_oversized()
+            self._judge_messages(data, known)
+
+    def _judge_messages(self, data: bytes, known: int) -> None:
         messages = self._messages
-        if self._head_bytes + len(data) > MAX_HEAD_BYTES:
-            self._refuse_oversized()
         # The last chunked body so far, and the end of what it came in.
         upload, self._upload = self._upload, None
         self._tail = data[-7:] if len(data) > 6 else (self._tail + data)[-7:]
         for index in range(known, len(messages)):
-            # aiohttp makes the last trailer a field of the next request, so there
-            # is none where there may have been a trailer (RFC 9110 section 6.5.1).
-            self._close = self._close or upload is not None
             message, content = messages[index]
             if not isinstance(message, RawRequestMessage):
                 self._fail_body(index, message.exc)
+                if self._sealed:
+                    self._drop_messages(index)
+                return
+            # aiohttp makes the last trailer a field of the next request, so there
+            # is none where there may have been a trailer (RFC 9110 section 6.5.1).
+            self._sealed = self._sealed or upload is not None
+            if self._sealed:
+                self._drop_messages(index)
                 return
             upload = content if message.chunked else None
+            # aiohttp drops what came with a request to upgrade, behind it.
+            self._sealed = bool(message.upgrade)
         if upload is not None:
             if not upload.is_eof():
                 self._upload = upload
             elif self._buffer_paused or self._tail != _BARE_END:
                 # The parser that is paused holds bytes that came after this body.
-                self._close = True
+                self._sealed = True
+
+    def _drop_messages(self, index: int) -> None:
+        while len(self._messages) > index:
+            self._messages.pop()
 
     def _refuse_oversized(self) -> None:
         messages = self._messages
@@ -381,6 +414,15 @@ class ClientConnection(web.RequestHandler):
         return cast("int", sock.fileno())
 
     @property
+    def was_reset(self) -> bool:
+        """Whether a client that is not being read from has closed its connection."""
+        if not self._reading_paused or self.transport is None:
+            return False
+        poll = select.poll()
+        poll.register(self.fileno(), 0)  # errors and hang-ups are always told
+        return bool(poll.poll(0))
+
+    @property
     def reads(self) -> bool:
         """Whether the client has been seen to read the response that it gets."""
         return self.takes > 1
@@ -388,8 +430,8 @@ class ClientConnection(web.RequestHandler):
     @property
     def ending(self) -> bool:
         """Whether no further request will be read from this client."""
-        half_closed = self.half_closed and not self._messages
-        return half_closed or self._close or self._upgraded or self.server.draining
+        last = (self.half_closed or self._sealed) and not self._messages
+        return last or self._close or self._upgraded or self.server.draining
 
     @property
     def idle_since(self) -> float | None:

@@ -93,7 +93,10 @@ class ProxyServer(web.Server):
         """Close idle clients, and the others after their response."""
         self.draining = True
         self._left.clear()
-        self.pre_shutdown()
+        for client in cast("list[ClientConnection]", self.connections):
+            # Not aiohttp's close(), which stops uploads that are on their way, too.
+            if client.idle_since is not None:
+                client.force_close()
 
     async def last_client_left(self) -> None:
         """Wait until no client is connected."""
@@ -142,3 +145,5 @@ class ProxyServer(web.Server):
             idle_since = client.idle_since
             if idle_since is not None and now - idle_since >= self._idle_timeout:
                 client.force_close()
+            elif client.exchange is not None and client.was_reset:
+                client.reset()

@@ -60,7 +60,11 @@ class ProxyHandler:
     async def __call__(self, request: "ClientRequest") -> Reply:
         """Answer one request; what is returned has been written already."""
         reply = Reply(request, self._via)
+        connection = request.connection
         try:
+            if connection.writing_paused and not connection.may_hold_more():
+                # A client that pipelines and does not read waits for its turn.
+                await connection.taken()
             forwarded = self._read(request, reply)
             if forwarded is not None:
                 await self._exchange(request, forwarded, reply)
@@ -127,11 +131,12 @@ class ProxyHandler:
     ) -> tuple[Framing, ClientBody | None]:
         """Decide how a request's body is framed, and whether there is one."""
         framing, length = fields.framing(http10=request.http10)
-        if self._max_request_body and length > self._max_request_body:
-            raise body_too_large(self._max_request_body)
+        most = self._max_request_body
+        if most and max(length, request.content.total_bytes) > most:
+            raise body_too_large(most)
         if framing is _NONE:
             return framing, None
-        return framing, ClientBody(request, most=self._max_request_body)
+        return framing, ClientBody(request, most=most)
 
     def _answer(self, request: "ClientRequest", target: bytes, reply: Reply) -> None:
         """Answer a request that is for the proxy itself, never forward it."""
@@ -160,9 +165,6 @@ class ProxyHandler:
     ) -> None:
         exchange = Exchange(self._session, forwarded, tasks=self._tasks)
         connection = request.connection
-        if connection.writing_paused and not connection.may_hold_more():
-            # A client that pipelines and does not read waits before it leases.
-            await connection.taken()
         connection.exchange = exchange
         connection.takes = 0
         try:

@@ -161,6 +161,8 @@ class Exchange:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CONTINUE_TIMEOUT_S):
                 await arrived.wait()
+        # Or will not: from here on the body is on its way.
+        arrived.set()
 
     def _framed(self, data: bytes, *, last: bool) -> list[bytes]:
         if self._request.framing is not _CHUNKED:

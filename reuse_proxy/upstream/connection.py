@@ -6,6 +6,7 @@ clients or retries, and tells its owner only of what happens while no exchange i
 looking.
 """
 
+import asyncio
 import select
 from asyncio import Protocol as AsyncioProtocol
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -19,8 +20,6 @@ from reuse_proxy.upstream.books import CloseReason, State
 from reuse_proxy.upstream.response import ResponseReader
 
 if TYPE_CHECKING:
-    import asyncio
-
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.response import ResponseHead
 
@@ -169,6 +168,11 @@ class UpstreamConnection(AsyncioProtocol):
         Raises:
             ProxyError: the connection failed meanwhile.
         """
+        if pieces and self._transport is not None and self._poll.poll(0):
+            # An early response, perhaps with a reset behind it: a write that fails
+            # would close the connection before what has come is read.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
         if self._transport is not None:

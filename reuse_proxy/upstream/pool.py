@@ -96,7 +96,7 @@ class Pool:
             pool.waiters.appendleft(waiter)
             return
         limits = self._limits
-        here = limits.max_per_origin - pool.sockets
+        here = limits.max_per_origin - pool.sockets + len(pool.idle)
         anywhere = limits.max_sockets - self.sockets + len(self._idle)
         places = max(min(here, anywhere), 0) + pool.dialing
         if len(pool.waiters) >= limits.max_queue + places:

@@ -78,6 +78,7 @@ async def test_a_protocol_starts_with_the_names_we_use(server):
         assert getattr(protocol, name) is None
     for name in ("_close", "_force_close", "_buffer_paused", "_upgraded"):
         assert getattr(protocol, name) is False
+    assert protocol._reading_paused is False
 
 
 async def test_connection_made_starts_the_task_that_start_is(server, peer):
@@ -136,6 +137,15 @@ async def test_after_a_close_nothing_more_is_parsed(server, peer):
     protocol.data_received(GET)
 
     assert len(protocol._messages) == 1
+
+
+async def test_while_a_body_is_not_taken_reading_is_paused(server, peer):
+    """So that nothing but the kernel tells that its sender has gone."""
+    head = b"POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n"
+    protocol = await protocol_of(server, peer, head % 2**20)
+    protocol.data_received(bytes(2**19))
+
+    assert protocol._reading_paused
 
 
 async def test_a_lost_connection_cancels_request_and_task(server, peer):

@@ -45,6 +45,34 @@ async def test_a_message_has_the_raw_bytes(server, peer):
     assert message.should_close
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"foo", b"websocket"])
+async def test_a_message_tells_that_its_connection_is_to_be_upgraded(
+    server, peer, protocol
+):
+    """What came behind it is not parsed, and but for a websocket not kept either."""
+    connection = await protocol_of(
+        server,
+        peer,
+        b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\n"
+        b"Upgrade: " + protocol + b"\r\n\r\n"
+        b"GET http://b.test/ HTTP/1.1\r\nHost: b.test\r\n\r\n",
+    )
+
+    ((message, _),) = connection._messages
+    assert message.upgrade
+
+
+async def test_a_message_without_upgrade_says_so(server, peer):
+    """The field alone does not do it."""
+    message, _ = await message_of(
+        server,
+        peer,
+        b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c\r\n\r\n",
+    )
+
+    assert not message.upgrade
+
+
 async def test_a_body_is_not_decompressed(server, peer):
     """auto_decompress=False; `total_bytes` counts what has come."""
     _, content = await message_of(

@@ -310,3 +310,43 @@ async def test_a22_a_chunked_body_over_the_limit_is_413(
     response = await client.response("POST")
 
     assert_own_error(response, 413)
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "foo", "websocket"])
+async def test_a20_what_comes_with_a_request_to_upgrade_is_no_request(
+    client, make_origin, protocol
+):
+    """The parser drops it, so that a body that follows would be read as a request."""
+    origin = await make_origin()
+    upgrade = ("Connection: Upgrade", f"Upgrade: {protocol}")
+    smuggled = request_bytes(f"{origin.url}/smuggled")
+    post = request_bytes(
+        f"{origin.url}/echo", f"Content-Length: {len(smuggled)}", method="POST"
+    )
+    await client.send(request_bytes(f"{origin.url}/first", *upgrade), post)
+    first = await client.response()
+    with contextlib.suppress(ConnectionError):
+        await client.send(smuggled)
+    rest = await client.until_closed()
+
+    assert first.body == b"hello"
+    assert first.value("Connection") == "close"
+    assert rest == b""
+    assert [request.target for request in origin.requests] == [b"/first"]
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_a21_the_body_of_a_request_to_upgrade_is_read_to_its_end(
+    client, origin, protocol
+):
+    """In packets of its own."""
+    upgrade = ("Connection: Upgrade", f"Upgrade: {protocol}", "Content-Length: 6")
+    await client.send(request_bytes(f"{origin.url}/echo", *upgrade, method="POST"))
+    await origin.until(lambda: origin.accepted == 1)
+    await client.send(b"abc")
+    await client.send(b"def")
+
+    response = await client.response("POST")
+
+    assert response.body == b"abcdef"
+    assert response.value("Connection") == "close"

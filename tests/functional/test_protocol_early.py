@@ -53,6 +53,56 @@ async def test_a76_a_large_upload_does_not_lose_its_early_answer(client, make_or
     assert (response.status, response.body) == (413, b"early")
 
 
+async def test_a76_an_early_answer_with_a_reset_behind_it_is_relayed(
+    client, make_origin
+):
+    """Our next write fails, but what had come before it is read first."""
+
+    async def script(connection):
+        await connection.head()
+        await connection.reader.readexactly(4)
+        await connection.reply(b"early", b"Connection: close", status=413)
+        connection.reset()
+
+    origin = await make_origin(script)
+    raw = request_bytes(
+        f"{origin.url}/", "Content-Length: 4000000", method="POST", body=b"part"
+    )
+    await client.send(raw)
+    await origin.until(lambda: origin.accepted == 1 and origin.open == 0)
+    client.writer.write(bytes(3_999_996))
+
+    response = await client.response("POST")
+
+    assert (response.status, response.body) == (413, b"early")
+
+
+async def test_a47_an_origin_that_ignores_expect_and_answers_gets_the_whole_body(
+    client, make_origin
+):
+    """The body is on its way after a second without 100 (Continue)."""
+    size = 400_000
+    rest = size - 10_000
+
+    async def script(connection):
+        await connection.head()
+        await connection.reader.readexactly(10_000)
+        await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await connection.send(b"1\r\na\r\n")
+        await connection.reader.readexactly(rest)
+        await connection.send(b"1\r\nb\r\n0\r\n\r\n")
+
+    origin = await make_origin(script)
+    fields = (f"Content-Length: {size}", "Expect: 100-continue")
+    await client.send(
+        request_bytes(f"{origin.url}/", *fields, method="POST", body=bytes(10_000))
+    )
+    await client.reader.readuntil(b"1\r\na\r\n")
+    await client.send(bytes(rest))
+
+    assert (await client.until_closed()).startswith(b"1\r\nb\r\n0\r\n\r\n")
+
+
 async def test_a77_a_half_closed_client_is_served_while_its_response_moves(
     client, origin
 ):

@@ -230,3 +230,25 @@ async def test_a70_h11_takes_none_of_these_for_complete(client, cut_short):
     origin = await cut_short(CHUNKED + b"4\r\npart\r\n", "close")
     with pytest.raises(h11.RemoteProtocolError, match="incomplete chunked"):
         await client.get(f"{origin.url}/")
+
+
+async def test_a70_an_error_of_our_own_amid_a_body_is_no_part_of_it(
+    client, cut_short, monkeypatch, caplog
+):
+    """A page that says 500 would be taken for the rest of what was promised."""
+
+    def fail(*_, **__):
+        raise TypeError("a mistake of ours")
+
+    monkeypatch.setattr("reuse_proxy.downstream.reply.Reply.send_body", fail)
+    origin = await cut_short(
+        OK + b"Content-Length: 300\r\n\r\npart", "close", wait=True
+    )
+    await client.send(request_bytes(f"{origin.url}/"))
+    await client.reader.readuntil(b"\r\n\r\npart")
+    origin.release.set()
+    for connection in origin.connections:
+        await connection.send(b"more")
+
+    assert await client.until_closed() == b""
+    assert "an error of our own" in caplog.text

@@ -284,3 +284,89 @@ async def test_s16_a_head_that_begins_at_once_is_timed_too(
     answer = await client.until_closed()
 
     assert b"HTTP/1.1 408 " in answer
+
+
+async def test_s16_the_end_of_a_body_is_no_part_of_a_head(
+    make_proxy, make_client, origin
+):
+    """It came in a packet of its own; the client is idle after that, and not slow."""
+    proxy = await make_proxy(client_head_timeout=0.1)
+    client = await make_client(proxy)
+    size = 70_000
+    await client.send(upload_head(origin, size))
+    await origin.until(lambda: origin.accepted == 1)
+    await client.send(b"u" * size)
+    echoed = await client.response("POST")
+
+    # Longer than the head may take, and than the sweeper's interval.
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.8):
+            await client.reader.read(1)
+    head = request_bytes(f"{origin.url}/")
+    await client.send(head[:20])
+    await asyncio.sleep(0)
+    await client.send(head[20:])
+    response = await client.response()
+
+    assert len(echoed.body) == size
+    assert (response.status, response.body) == (200, b"hello")
+
+
+def upload_head(origin, size):
+    """Spell the head of a POST that is echoed."""
+    url, length = f"{origin.url}/echo", f"Content-Length: {size}"
+    return request_bytes(url, length, method="POST")
+
+
+async def test_s17_what_we_answer_ourselves_is_bounded_too(proxy, make_client):
+    """Pipelined requests for the proxy, by a client that reads none of the answers."""
+    client = await make_client(proxy)
+    client.writer.write(request_bytes("/") * 200_000)
+    async with asyncio.timeout(20):
+        while proxy.stall_watch.spooled < 900_000:
+            await asyncio.sleep(0.01)
+    highest = 0
+    for _ in range(50):
+        highest = max(highest, proxy.stall_watch.spooled)
+        await asyncio.sleep(0.01)
+
+    assert highest < 1_200_000
+    client.reset()
+
+
+async def test_s21_a_client_that_leaves_the_queue_during_its_upload_is_noticed(
+    make_proxy, make_client, origin
+):
+    """Nothing is read from it, as nobody takes the body; the kernel knows."""
+    proxy = await make_proxy(max_per_origin=1)
+    busy, leaver = await make_client(proxy), await make_client(proxy)
+    await busy.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 1)
+    leaver.writer.write(upload_head(origin, 10_000_000) + bytes(9_000_000))
+    (pool,) = proxy.session.pool.origins.values()
+    await origin.until(lambda: len(pool.waiters) == 1)
+    await origin.until(lambda: leaver.writer.transport.get_write_buffer_size() > 0)
+    leaver.reset()
+
+    await origin.until(lambda: not pool.waiters)
+    origin.release.set()
+
+    assert (await busy.response()).body == b"done"
+
+
+async def test_s17_a_chunked_body_over_the_limit_is_refused_in_one_packet_too(
+    make_proxy, make_client, origin
+):
+    """Its size is known without an announcement."""
+    client = await make_client(await make_proxy(max_request_body=10))
+    coding = "Transfer-Encoding: chunked"
+    body = b"b\r\nhello world\r\n0\r\n\r\n"
+    await client.send(
+        request_bytes(f"{origin.url}/echo", coding, method="POST", body=body)
+    )
+
+    response = await client.response("POST")
+
+    assert response.status == 413
+    assert b"max_request_body" in response.body
+    assert origin.requests == []

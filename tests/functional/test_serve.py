@@ -69,6 +69,25 @@ async def test_a_signal_lets_exchanges_finish_and_numbers_be_read(local, number)
     assert code == 0
 
 
+async def test_a_signal_lets_uploads_finish(local):
+    """What is still to come of a request's body belongs to an exchange, too."""
+    async with serving() as server, Client(server.listening) as client:
+        url = f"{local.url}/echo"
+        length = "Content-Length: 6"
+        await client.send(request_bytes(url, length, method="POST", body=b"abc"))
+        await local.until(lambda: local.accepted == 1)
+        server.signal()
+        await logged(server, "stopping")
+        await client.send(b"def")
+
+        response = await client.response("POST")
+        code = await server.exit_code()
+
+    assert response.body == b"abcdef"
+    assert response.value("Connection") == "close"
+    assert code == 0
+
+
 async def test_a_signal_closes_idle_clients(local):
     """They would hold up the end for nothing."""
     async with serving() as server, Client(server.listening) as client:

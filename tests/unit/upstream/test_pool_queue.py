@@ -57,6 +57,18 @@ def test_who_can_have_the_place_of_an_idle_connection_is_not_in_the_queue():
     assert len(bench.closing) == 1
 
 
+def test_who_can_have_the_place_of_a_connection_too_old_for_it_is_not_in_the_queue():
+    """A POST after a pause, at the cap: what is idle gives way to a new one."""
+    bench = Bench(max_per_origin=1, max_queue=0)
+    origin = bench.origin()
+    bench.release(bench.lease(origin)[0])
+    bench.pass_time(5)
+
+    bench.ask(origin, max_idle=4.0)
+
+    assert len(bench.closing) == 1
+
+
 def test_a_turn_that_gave_a_stale_connection_comes_first_again():
     """It keeps its time and passes the bound of the queue."""
     bench = Bench(max_per_origin=1, max_queue=1)
