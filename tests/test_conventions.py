@@ -26,17 +26,17 @@ MAX_MEDIAN_LINES = 10
 
 # Modules that may be longer, and why.
 LONGER = {
-    "config/settings.py": (330, "one field per setting"),
+    "config/settings.py": (320, "one field per setting"),
     "http/headers.py": (
         350,
         "one table of all fields, and one walk for each direction",
     ),
     "downstream/client.py": (
-        490,
+        400,
         "a protocol's state machine, and the seam to aiohttp",
     ),
     "upstream/session.py": (460, "the one place that carries decisions out"),
-    "upstream/pool.py": (420, "pure decisions over one set of books"),
+    "upstream/pool.py": (400, "pure decisions over one set of books"),
     "upstream/connection.py": (370, "a protocol's state machine"),
 }
 
@@ -51,12 +51,14 @@ COVERED_BY = {
     "config/machine.py": "unit/config/test_settings.py",
     "commands/serve.py": "functional/test_serve.py",
     "downstream/client.py": "functional/test_security_exhaustion.py",
+    "downstream/intake.py": "functional/test_protocol_bodies.py",
     "downstream/listener.py": "functional/test_security_exhaustion.py",
     "downstream/proxy.py": "functional/test_protocol_targets.py",
     "downstream/refusals.py": "functional/test_protocol_parsing.py",
     "downstream/request.py": "functional/test_protocol_bodies.py",
     "downstream/reply.py": "functional/test_protocol_framing.py",
     "downstream/stall.py": "functional/test_never_readers.py",
+    "upstream/refusals.py": "unit/upstream/test_pool_queue.py",
     "upstream/books.py": "unit/upstream/test_pool.py",
 }
 

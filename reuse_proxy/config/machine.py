@@ -1,10 +1,31 @@
 """What this machine allows: how many files the process may have open."""
 
 import sys
+from collections.abc import Iterator
 
 
-def open_files_limit() -> int | None:
-    """Return the soft limit on open files; None if there is none."""
+def default_max_sockets() -> int:
+    """Return 512, or a quarter of the limit on open files if that is less."""
+    return _share_of_open_files(512, eighths=2)
+
+
+def default_max_clients() -> int:
+    """Return 4096, or five eighths of the limit on open files if that is less."""
+    return _share_of_open_files(4096, eighths=5)
+
+
+def too_many_files(max_clients: int, max_sockets: int) -> Iterator[str]:
+    """Warn of caps that cannot be reached with so few open files."""
+    limit = _open_files_limit()
+    if limit is not None and max_clients + max_sockets > limit:
+        yield (
+            f"max_clients = {max_clients} and max_sockets = {max_sockets} are more than"
+            f" the {limit} open files that this process may have; raise that limit"
+            " (ulimit -n) or lower the settings."
+        )
+
+
+def _open_files_limit() -> int | None:
     if sys.platform == "win32":
         return None
     import resource  # noqa: PLC0415  # there is none on Windows
@@ -13,7 +34,6 @@ def open_files_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def share_of_open_files(most: int, *, eighths: int) -> int:
-    """Return so many eighths of the limit, at least 1, or ``most`` if that is less."""
-    limit = open_files_limit()
+def _share_of_open_files(most: int, *, eighths: int) -> int:
+    limit = _open_files_limit()
     return most if limit is None else max(1, min(most, limit * eighths // 8))

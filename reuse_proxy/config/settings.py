@@ -29,7 +29,11 @@ from reuse_proxy.config.kinds import (
     Switch,
     Time,
 )
-from reuse_proxy.config.machine import open_files_limit, share_of_open_files
+from reuse_proxy.config.machine import (
+    default_max_clients,
+    default_max_sockets,
+    too_many_files,
+)
 from reuse_proxy.config.sources import (
     DEFAULT,
     Given,
@@ -55,14 +59,6 @@ _OTHER_SERVICES = (
 )
 
 
-def _default_max_sockets() -> int:
-    return share_of_open_files(512, eighths=2)
-
-
-def _default_max_clients() -> int:
-    return share_of_open_files(4096, eighths=5)
-
-
 class Settings(BaseSettings):
     """Every setting with its kind, default and description."""
 
@@ -85,7 +81,7 @@ class Settings(BaseSettings):
         (), description="networks that may read the admin listener"
     )
     max_sockets: Annotated[int, Count("sockets")] = Field(
-        default_factory=_default_max_sockets,
+        default_factory=default_max_sockets,
         description="hard cap on sockets to all origins, idle ones included;"
         " if not set, 512 or a quarter of the open files limit",
     )
@@ -104,7 +100,7 @@ class Settings(BaseSettings):
         10, description="how long a request may wait for a connection"
     )
     max_clients: Annotated[int, Count("connections")] = Field(
-        default_factory=_default_max_clients,
+        default_factory=default_max_clients,
         description="client connections at a time;"
         " if not set, 4096 or five eighths of the open files limit",
     )
@@ -244,7 +240,7 @@ def load(
     _raise_all(_clashes(settings))
     warnings = (
         *_never_reached(settings, sources),
-        *_too_many_files(settings),
+        *too_many_files(settings.max_clients, settings.max_sockets),
     )
     return Loaded(settings, sources, warnings)
 
@@ -317,13 +313,3 @@ def _never_reached(settings: Settings, sources: Mapping[str, str]) -> Iterator[s
                 f" {kind_of(whole).show(getattr(settings, whole))}"
                 " and is never reached."
             )
-
-
-def _too_many_files(settings: Settings) -> Iterator[str]:
-    limit = open_files_limit()
-    if limit is not None and settings.max_clients + settings.max_sockets > limit:
-        yield (
-            f"max_clients = {settings.max_clients} and max_sockets ="
-            f" {settings.max_sockets} are more than the {limit} open files that this"
-            " process may have; raise that limit (ulimit -n) or lower the settings."
-        )

@@ -1,7 +1,7 @@
 """One client connection: aiohttp's ``RequestHandler`` with our limits and our loop.
 
 The seam to aiohttp: every name that its documentation does not document is used
-here or in ``listener``, and ``tests/contract/test_aiohttp.py`` pins each.
+here, in ``intake`` or in ``listener``, and ``tests/contract/test_aiohttp.py`` pins each.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import ERROR, _ErrInfo
+from aiohttp.web_protocol import ERROR
 
+from reuse_proxy.downstream.intake import Intake
 from reuse_proxy.downstream.refusals import (
     MAX_HEAD_BYTES,
     body_too_slow,
@@ -22,12 +22,11 @@ from reuse_proxy.downstream.refusals import (
     head_too_large,
     head_too_slow,
     internal_error,
-    is_oversized,
     translate,
 )
 from reuse_proxy.downstream.reply import ClientGoneError, Reply, plain_response, reset
 from reuse_proxy.downstream.request import ClientRequest
-from reuse_proxy.errors import ProxyError, RequestError
+from reuse_proxy.errors import ProxyError
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from reuse_proxy.forward import Exchange
     from reuse_proxy.upstream.books import OriginPool
 
-# Chunk extensions and trailers carry no content; this much in a row is an attack.
-_MAX_OVERHEAD_BYTES: Final = 1024 * 1024
-# How a chunked body without trailers ends; no trailer can look like it.
-_BARE_END: Final = b"\r\n0\r\n\r\n"
 _LINGER_S: Final = 5.0
 
 
@@ -48,16 +43,11 @@ class ClientConnection(web.RequestHandler):
 
     __slots__ = (
         "_awaited_body",
-        "_body",
-        "_body_bytes",
-        "_head_bytes",
         "_idle_from",
-        "_overhead",
+        "_intake",
+        "_progress",
         "_room",
-        "_sealed",
         "_since",
-        "_tail",
-        "_upload",
         "_watch",
         "exchange",
         "half_closed",
@@ -77,18 +67,12 @@ class ClientConnection(web.RequestHandler):
         # How often this client was seen to take bytes of its response from the spool.
         self.takes = 0
         self.half_closed = False
-        self._head_bytes = 0
+        self._intake = Intake(self._messages)
+        # How much had been written to a half-closed client when it was looked at last.
+        self._progress = 0
         self._since = 0.0
         self._idle_from = 0.0
         self._awaited_body: StreamReader | None = None
-        self._body_bytes = 0
-        self._overhead = 0
-        # The newest request's body, while it comes.
-        self._body: StreamReader | None = None
-        # No request follows those that have been parsed: what comes is not to be one.
-        self._sealed = False
-        self._upload: StreamReader | None = None
-        self._tail = b""
         self._room: asyncio.Future[None] | None = None
 
     # Accept...
@@ -177,7 +161,7 @@ class ClientConnection(web.RequestHandler):
     def _next_message(self) -> "asyncio.Future[None]":
         """Return what becomes done once the parser has a message."""
         self._waiter = self._loop.create_future()
-        if self._head_bytes:
+        if self._intake.head_bytes:
             self._since = self._loop.time()
             self.server.pending.add(self)
         return self._waiter
@@ -210,126 +194,37 @@ class ClientConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and keep an eye on a head that does not become complete."""
-        messages = self._messages
+        intake, messages = self._intake, self._messages
         known = len(messages)
-        in_body = self._body is not None and not self._body.is_eof()
+        in_body = intake.in_body
         super().data_received(data)
-        if not known and len(messages) == 1 and self._is_plain(messages[0], data):
+        if not known and intake.is_plain(data):
             return
-        if self._waiter is None or self._waiter.done() or messages:
-            self._judge(data, known)
-            self._head_bytes = self._early_bytes(data, known, in_body=in_body)
-            if len(messages) > known:
-                self._body = messages[-1][1]
-        else:
+        if self._waiter is not None and not self._waiter.done() and not messages:
             self._count_head(data)
+            return
+        if self._awaited_body is not None:
+            intake.count_overhead(self._awaited_body, len(data))
+        request = self._current_request
+        intake.judge(
+            data,
+            known,
+            in_body=in_body,
+            current=None if request is None else request.content,
+            paused=self._buffer_paused,
+        )
 
     def _count_head(self, data: bytes) -> None:
         """Count the bytes of a head that is waited for, and note when it began."""
-        if not self._head_bytes:
+        intake = self._intake
+        if not intake.head_bytes:
             if not data.strip(b"\r\n"):
                 return
             self._since = self._loop.time()
             self.server.pending.add(self)
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        intake.head_bytes += len(data)
+        if intake.head_bytes > MAX_HEAD_BYTES:
             self.refuse(head_too_large())
-
-    def _is_plain(self, message: tuple[Any, Any], data: bytes) -> bool:
-        """Tell whether bytes were one whole head and nothing else, as nearly always."""
-        head, content = message
-        whole = content is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
-        alone = not self._head_bytes and self._upload is None and not self._sealed
-        if not (whole and alone and len(data) <= MAX_HEAD_BYTES):
-            return False
-        return isinstance(head, RawRequestMessage) and not head.upgrade
-
-    def _early_bytes(self, data: bytes, known: int, *, in_body: bool) -> int:
-        """Return how much of a head has come that no one waits for yet, at least."""
-        if len(self._messages) > known:
-            _, content = self._messages[-1]
-            whole = content is not EMPTY_PAYLOAD or data.endswith(b"\r\n\r\n")
-            return 0 if whole else 1
-        if in_body or self._sealed:
-            return 0  # where the body ended in these bytes is not known
-        return self._head_bytes + len(data.lstrip(b"\r\n"))
-
-    def _judge(self, data: bytes, known: int) -> None:
-        """Apply what aiohttp does not to what its parser has made of some bytes.
-
-        Args:
-            data: the bytes.
-            known: how many messages were waiting before.
-        """
-        if self._awaited_body is not None:
-            self._count_overhead(self._awaited_body, len(data))
-        if self._upload is not None or len(self._messages) > known:
-            if self._head_bytes + len(data) > MAX_HEAD_BYTES:
-                self._refuse_oversized()
-            self._judge_messages(data, known)
-
-    def _judge_messages(self, data: bytes, known: int) -> None:
-        messages = self._messages
-        # The last chunked body so far, and the end of what it came in.
-        upload, self._upload = self._upload, None
-        self._tail = data[-7:] if len(data) > 6 else (self._tail + data)[-7:]
-        for index in range(known, len(messages)):
-            message, content = messages[index]
-            if not isinstance(message, RawRequestMessage):
-                self._fail_body(index, message.exc)
-                if self._sealed:
-                    self._drop_messages(index)
-                return
-            # aiohttp makes the last trailer a field of the next request, so there
-            # is none where there may have been a trailer (RFC 9110 section 6.5.1).
-            self._sealed = self._sealed or upload is not None
-            if self._sealed:
-                self._drop_messages(index)
-                return
-            upload = content if message.chunked else None
-            # aiohttp drops what came with a request to upgrade, behind it.
-            self._sealed = bool(message.upgrade)
-        if upload is not None:
-            if not upload.is_eof():
-                self._upload = upload
-            elif self._buffer_paused or self._tail != _BARE_END:
-                # The parser that is paused holds bytes that came after this body.
-                self._sealed = True
-
-    def _drop_messages(self, index: int) -> None:
-        while len(self._messages) > index:
-            self._messages.pop()
-
-    def _refuse_oversized(self) -> None:
-        messages = self._messages
-        for index, (message, _) in enumerate(messages):
-            if isinstance(message, RawRequestMessage) and is_oversized(message):
-                messages[index] = (_ErrInfo(431, head_too_large(), ""), EMPTY_PAYLOAD)
-
-    def _fail_body(self, index: int, exc: BaseException) -> None:
-        """Tell the reader of the body in which the parser has given up."""
-        if index:
-            content = self._messages[index - 1][1]
-        elif self._current_request is not None:
-            content = self._current_request.content
-        else:
-            return
-        if not content.is_eof():
-            content.set_exception(
-                RequestError(f"The request body is malformed: {cause_of(exc)}.")
-            )
-
-    def _count_overhead(self, content: "StreamReader", size: int) -> None:
-        """Bound chunk extensions and trailers (RFC 9112 section 7.1.1)."""
-        if content.total_bytes != self._body_bytes:
-            self._body_bytes = content.total_bytes
-            self._overhead = 0
-            return
-        self._overhead += size
-        if self._overhead > _MAX_OVERHEAD_BYTES and not content.is_eof():
-            content.set_exception(
-                RequestError("The request sends chunk extensions without end.")
-            )
 
     def await_body(self, content: "StreamReader | None") -> None:
         """Note that a handler waits for body bytes, or no longer does."""
@@ -430,7 +325,7 @@ class ClientConnection(web.RequestHandler):
     @property
     def ending(self) -> bool:
         """Whether no further request will be read from this client."""
-        last = (self.half_closed or self._sealed) and not self._messages
+        last = (self.half_closed or self._intake.sealed) and not self._messages
         return last or self._close or self._upgraded or self.server.draining
 
     @property
@@ -456,12 +351,12 @@ class ClientConnection(web.RequestHandler):
                 self._awaited_body.set_exception(body_too_slow(times.body))
             return True
         if self.half_closed:
-            if self.written != self._head_bytes:
-                self._head_bytes, self._since = self.written, now
+            if self.written != self._progress:
+                self._progress, self._since = self.written, now
             elif waited >= times.half_closed:
                 self.reset()
             return self.transport is not None
-        if self._head_bytes and self.idle_since is not None:
+        if self._intake.head_bytes and self.idle_since is not None:
             if waited >= times.head:
                 self.refuse(head_too_slow(times.head))
             return True

@@ -10,7 +10,6 @@ One :class:`Pool` holds all origins, because the cap on sockets is global.
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from reuse_proxy.errors import UnavailableError
 from reuse_proxy.upstream.books import (
     Action,
     Close,
@@ -25,6 +24,7 @@ from reuse_proxy.upstream.books import (
     State,
     Waiter,
 )
+from reuse_proxy.upstream.refusals import queue_full, waited_too_long
 
 if TYPE_CHECKING:
     from reuse_proxy.http.target import Origin
@@ -100,11 +100,7 @@ class Pool:
         anywhere = limits.max_sockets - self.sockets + len(self._idle)
         places = max(min(here, anywhere), 0) + pool.dialing
         if len(pool.waiters) >= limits.max_queue + places:
-            raise UnavailableError(
-                f"{pool.origin} can have no more connections (max_per_origin, "
-                f"max_sockets), and {len(pool.waiters)} requests wait for one "
-                f"already (max_queue)."
-            )
+            raise queue_full(pool)
         pool.waiters.append(waiter)
 
     def leave(self, waiter: Waiter, now: float) -> list[Action]:
@@ -380,14 +376,7 @@ class Pool:
         while pool.waiters and now - pool.waiters[0].since >= limit:
             waiter = pool.waiters.popleft()
             pool.stats.queue_timeouts += 1
-            because = (
-                f" The last dial failed: {why}" if (why := pool.last_failure) else ""
-            )
-            waiter.error = UnavailableError(
-                f"No connection to {pool.origin} became free within {limit:g} s "
-                f"(queue_timeout); {pool.open} of its own and {self.sockets} in all "
-                f"are open (max_per_origin, max_sockets).{because}"
-            )
+            waiter.error = waited_too_long(pool, limit, self.sockets)
             actions.append(Grant(waiter))
         return actions
 

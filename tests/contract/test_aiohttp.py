@@ -148,6 +148,17 @@ async def test_while_a_body_is_not_taken_reading_is_paused(server, peer):
     assert protocol._reading_paused
 
 
+async def test_messages_are_queued_in_one_deque_for_all_time(server, peer):
+    """The intake holds on to it."""
+    protocol = await protocol_of(server, peer)
+    queue = protocol._messages
+    protocol.data_received(GET)
+    protocol.data_received(GET)
+
+    assert protocol._messages is queue
+    assert len(queue) == 3
+
+
 async def test_a_lost_connection_cancels_request_and_task(server, peer):
     """handler_cancellation: who waits for an origin hears of it."""
     protocol = await protocol_of(server, peer)
