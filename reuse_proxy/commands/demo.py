@@ -200,4 +200,5 @@ def _conclusion(measured: list[Measured]) -> Iterator[str]:
         " loopback's,"
     )
     yield "where a connection costs next to nothing."
-    yield "Next: reuse-proxy serve, then HTTP_PROXY=http://127.0.0.1:4128 your-program"
+    yield "Next: make run, or reuse-proxy serve where it is installed; then"
+    yield "  HTTP_PROXY=http://127.0.0.1:4128 your-program"

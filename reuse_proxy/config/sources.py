@@ -81,7 +81,7 @@ def unknown_variables(
     """Say which variables carry our prefix and name no setting."""
     known = [CONFIG_VARIABLE, *map(variable_name, settings.model_fields)]
     for name in sorted(environ):
-        if not name.startswith(ENV_PREFIX) or name in known:
+        if not name.startswith(ENV_PREFIX) or name.upper() in known:
             continue
         if not _SERVICE_LINK.fullmatch(f"{name}={environ[name]}"):
             yield f"{name} (in the environment) is not a setting; " + close_match(

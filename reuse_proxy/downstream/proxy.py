@@ -60,11 +60,10 @@ class ProxyHandler:
     async def __call__(self, request: "ClientRequest") -> Reply:
         """Answer one request; what is returned has been written already."""
         reply = Reply(request, self._via)
-        connection = request.connection
         try:
-            if connection.writing_paused and not connection.may_hold_more():
+            if request.connection.writing_paused:
                 # A client that pipelines and does not read waits for its turn.
-                await connection.taken()
+                await reply.room()
             forwarded = self._read(request, reply)
             if forwarded is not None:
                 await self._exchange(request, forwarded, reply)

@@ -170,7 +170,8 @@ class UpstreamConnection(AsyncioProtocol):
         """
         if pieces and self._transport is not None and self._poll.poll(0):
             # An early response, perhaps with a reset behind it: a write that fails
-            # would close the connection before what has come is read.
+            # would close the connection before what has come is read.  Two turns:
+            # the loop may have looked at its sockets before it ran this task.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if self.error is not None:

@@ -41,6 +41,7 @@ def test_unknown_variables_are_told_with_a_close_match():
     environ = {
         "HOME": "/",
         "REUSE_PROXY_CONFIG": "x.toml",
+        "REUSE_PROXY_max_queue": "5",
         "REUSE_PROXY_MAX_SOCKET": "5",
         "REUSE_PROXY_PORT": "4128",
     }
