@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from reuse_proxy import __version__
+from reuse_proxy.commands import ca
+from reuse_proxy.config.hostkinds import ClientCertificates, Hosts, TlsRoutes
 from reuse_proxy.config.kinds import Addresses, Switch
-from reuse_proxy.config.settings import Loaded, Settings, default_of, kind_of, load
+from reuse_proxy.config.loading import Loaded, load
+from reuse_proxy.config.settings import Settings, default_of, kind_of
 from reuse_proxy.config.sources import close_match, flag_name
 from reuse_proxy.errors import SettingsError
 
@@ -21,6 +24,8 @@ _USAGE_ERROR = 2
 # As a shell tells of programs that a signal has ended.
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
+# Settings whose flag may be given several times.
+_LISTS = (Addresses, Hosts, TlsRoutes, ClientCertificates)
 
 # ruff: noqa: PLC0415  # see the docstring
 
@@ -81,6 +86,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if run is not _demo:
             _add_settings(command)
+    summary = "make and show the local CA that intercept needs"
+    ca.add_arguments(
+        commands.add_parser("ca", help=summary, description=summary, allow_abbrev=False)
+    )
     return parser
 
 
@@ -102,7 +111,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             on_or_off = argparse.BooleanOptionalAction
             group.add_argument(flag, action=on_or_off, default=unset, help=text)
             continue
-        action = "append" if isinstance(kind, Addresses) else "store"
+        action = "append" if isinstance(kind, _LISTS) else "store"
         group.add_argument(
             flag, action=action, default=unset, metavar=kind.metavar, help=text
         )

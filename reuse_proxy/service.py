@@ -11,23 +11,26 @@ from reuse_proxy.admin.app import Admin, unparsed_log
 from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import Admission
+from reuse_proxy.downstream.connect import ConnectHandler
+from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
 from reuse_proxy.downstream.proxy import ProxyHandler
 from reuse_proxy.downstream.socketfile import SocketFile
 from reuse_proxy.downstream.stall import StallWatch
+from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.errors import SettingsError
+from reuse_proxy.parts import authority, session_options, tls_contexts
 from reuse_proxy.tasks import TaskSet
-from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.resolver import SystemResolver
-from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
+from reuse_proxy.upstream.session import UpstreamSession
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from aiohttp.abc import AbstractResolver
 
-    from reuse_proxy.config.settings import Loaded, Settings
+    from reuse_proxy.config.loading import Loaded
 
 # What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
 _END_CLIENTS_S = 0.001
@@ -48,6 +51,7 @@ class Service:
             session_options(settings),
             resolver=self._resolver,
             policy=self._policy(),
+            tls=tls_contexts(loaded),
         )
         self.stall_watch = StallWatch(
             per_response=settings.spool_per_response,
@@ -55,28 +59,14 @@ class Service:
             stall_timeout=settings.client_stall_timeout,
             loop=loop,
         )
-        self.server = ProxyServer(
-            ProxyHandler(
-                self.session,
-                tasks=self._tasks,
-                max_request_body=settings.max_request_body,
-            ),
-            admission=Admission(
-                AccessList(settings.allow_clients),
-                max_clients=settings.max_clients,
-                max_per_address=settings.max_clients_per_address,
-            ),
-            stall_watch=self.stall_watch,
-            timeouts=Timeouts(
-                head=settings.client_head_timeout,
-                body=settings.client_body_timeout,
-                half_closed=settings.drain_timeout,
-            ),
-            idle_timeout=settings.client_idle_timeout,
+        self.tunnels = Tunnels(
+            self.session, idle_timeout=settings.tunnel_idle_timeout, loop=loop
         )
+        self.server = self._make_server()
         self._admin = Admin(
             self.session,
             self.stall_watch,
+            self.tunnels,
             loaded,
             access=AccessList(settings.allow_admin),
             ready=lambda: not self.server.draining,
@@ -150,6 +140,7 @@ class Service:
         """
         await self._stop_listening()
         self.server.start_draining()
+        self.tunnels.start_draining()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.shutdown_timeout):
                 await self.server.last_client_left()
@@ -160,6 +151,7 @@ class Service:
         await self._stop_listening()
         await self.server.shutdown(_END_CLIENTS_S)
         self.server.close()
+        self.tunnels.close()
         await self._tasks.aclose()
         await self.session.aclose()
         await self._resolver.close()
@@ -184,12 +176,57 @@ class Service:
     ) -> None:
         await self.stop()
 
+    def _make_server(self) -> ProxyServer:
+        settings = self._settings
+        connect = ConnectHandler(
+            self.session,
+            self.tunnels,
+            ports=settings.connect_ports,
+            interceptor=self._interceptor(),
+        )
+        return ProxyServer(
+            ProxyHandler(
+                self.session,
+                connect,
+                self.tunnels,
+                tasks=self._tasks,
+                max_request_body=settings.max_request_body,
+                originate=settings.originate_tls,
+            ),
+            admission=Admission(
+                AccessList(settings.allow_clients),
+                max_clients=settings.max_clients,
+                max_per_address=settings.max_clients_per_address,
+            ),
+            stall_watch=self.stall_watch,
+            timeouts=Timeouts(
+                head=settings.client_head_timeout,
+                body=settings.client_body_timeout,
+                half_closed=settings.drain_timeout,
+            ),
+            idle_timeout=settings.client_idle_timeout,
+        )
+
     def _policy(self) -> DestinationPolicy:
         return DestinationPolicy(
             deny=self._settings.deny_destinations,
             deny_private=self._settings.deny_private,
             deny_ports=frozenset(self._settings.deny_ports),
             own_ports=self._own_ports,
+        )
+
+    def _interceptor(self) -> Interceptor | None:
+        settings = self._settings
+        if not settings.intercept:
+            return None
+        from reuse_proxy.ca.leaves import Leaves  # noqa: PLC0415 - slow, and opt-in
+
+        return Interceptor(
+            self.session,
+            Leaves(authority(settings), tasks=self._tasks),
+            settings.intercept,
+            handshake_timeout=settings.tls_timeout,
+            tasks=self._tasks,
         )
 
     def _own_ports(self) -> frozenset[int]:
@@ -200,28 +237,6 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {[*map(str, self.listening)]} {self.session!r}>"
-
-
-def session_options(settings: "Settings") -> SessionOptions:
-    """Pick what the session needs out of the settings."""
-    return SessionOptions(
-        limits=Limits(
-            max_sockets=settings.max_sockets,
-            max_per_origin=settings.max_per_origin,
-            max_queue=settings.max_queue,
-            queue_timeout=settings.queue_timeout,
-            idle_timeout=settings.idle_timeout,
-            max_lifetime=settings.max_lifetime,
-            dial_patience=settings.dial_patience,
-        ),
-        unsafe_reuse_max_idle=settings.unsafe_reuse_max_idle,
-        drain_max_bytes=settings.drain_max_bytes,
-        drain_timeout=settings.drain_timeout,
-        connect_timeout=settings.connect_timeout,
-        response_timeout=settings.response_timeout,
-        dns_ttl=settings.dns_ttl,
-        max_origins=settings.metrics_max_origins,
-    )
 
 
 def _admin_runner(admin: Admin) -> web.AppRunner:

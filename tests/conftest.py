@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import uvloop
 
-from reuse_proxy.config.settings import Settings, load
+from reuse_proxy.config.loading import load
+from reuse_proxy.config.settings import Settings
 from reuse_proxy.service import Service
 from tests.support.books import assert_balanced
 from tests.support.client import Client
 from tests.support.names import Names
 from tests.support.origin import Origin, Script, serve_paths
+from tests.support.tls import LocalAuthority, OriginAuthority
 
 MakeProxy = Callable[..., Any]
 
@@ -69,6 +71,24 @@ async def make_origin() -> AsyncIterator[Callable[..., Any]]:
 async def origin(make_origin: Callable[..., Any]) -> Origin:
     """An origin that serves /bytes/N, /chunked/N, /slow, /echo and so on."""
     return await make_origin()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> OriginAuthority:
+    """The authority that the origins with TLS have their certificates from."""
+    return OriginAuthority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def local_ca(tmp_path_factory) -> LocalAuthority:
+    """A local CA for interception."""
+    return LocalAuthority.made(tmp_path_factory.mktemp("local") / "ca")
+
+
+@pytest.fixture
+async def tls_origin(make_origin, authority) -> Origin:
+    """Like `origin`, with TLS."""
+    return await make_origin(tls=authority.server())
 
 
 @pytest.fixture

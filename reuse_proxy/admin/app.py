@@ -18,9 +18,10 @@ from reuse_proxy.admin.pools import pools_view, settings_view
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from reuse_proxy.config.settings import Loaded
+    from reuse_proxy.config.loading import Loaded
     from reuse_proxy.downstream.access import AccessList
     from reuse_proxy.downstream.stall import StallWatch
+    from reuse_proxy.downstream.tunnel import Tunnels
     from reuse_proxy.upstream.session import UpstreamSession
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ reuse-proxy admin
 /metrics          Prometheus metrics
 /healthz          200 while the process lives
 /readyz           200 while it accepts requests, 503 while it stops
-/api/v1/pools     every origin and every connection to it
+/api/v1/pools     every origin, connection and tunnel
 /api/v1/settings  the settings in effect and where each came from
 """
 
@@ -49,16 +50,18 @@ class Admin:
         self,
         session: "UpstreamSession",
         stall_watch: "StallWatch",
+        tunnels: "Tunnels",
         loaded: "Loaded",
         *,
         access: "AccessList",
         ready: Callable[[], bool],
     ) -> None:
         self._session = session
+        self._tunnels = tunnels
         self._loaded = loaded
         self._access = access
         self._ready = ready
-        self._registry: CollectorRegistry = make_registry(session, stall_watch)
+        self._registry: CollectorRegistry = make_registry(session, stall_watch, tunnels)
 
     def app(self) -> web.Application:
         """Build the aiohttp application."""
@@ -118,7 +121,7 @@ class Admin:
         return web.Response(status=503, text="stopping\n")
 
     async def _pools(self, _: web.Request) -> web.Response:
-        return web.json_response(pools_view(self._session))
+        return web.json_response(pools_view(self._session, self._tunnels))
 
     async def _settings(self, _: web.Request) -> web.Response:
         return web.json_response(settings_view(self._loaded))

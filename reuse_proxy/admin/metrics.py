@@ -5,35 +5,35 @@ the request path knows of prometheus_client (design D11).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from reuse_proxy import __version__
+from reuse_proxy.admin.families import by_label, counter, gauge, histogram
 from reuse_proxy.admin.kernel import socket_states
 
 if TYPE_CHECKING:
     from reuse_proxy.downstream.stall import StallWatch
+    from reuse_proxy.downstream.tunnel import Tunnels
     from reuse_proxy.upstream.session import UpstreamSession
-    from reuse_proxy.upstream.stats import Histogram
-
-PREFIX = "reuse_proxy_"
 
 
 class ProxyCollector(Collector):
     """Reads plain integers and renders them; holds no state of its own."""
 
-    def __init__(self, session: "UpstreamSession", stall_watch: "StallWatch") -> None:
+    def __init__(
+        self,
+        session: "UpstreamSession",
+        stall_watch: "StallWatch",
+        tunnels: "Tunnels",
+    ) -> None:
         self._session = session
         self._stall_watch = stall_watch
+        self._tunnels = tunnels
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
@@ -44,20 +44,21 @@ class ProxyCollector(Collector):
         yield from self._queue()
         yield from self._outcomes()
         yield from self._client_side()
-        yield _gauge(
+        yield from self._https()
+        yield gauge(
             "build_info", "Version of reuse-proxy", ["version"], {(__version__,): 1}
         )
 
     def _connections(self) -> Iterator[Metric]:
         session = self._session
-        yield _gauge(
+        yield gauge(
             "upstream_connections",
             "Sockets to origins by state",
             ["origin", "state"],
             session.states(),
         )
         limits = session.limits
-        yield _gauge(
+        yield gauge(
             "upstream_connections_limit",
             "Hard caps on sockets to origins",
             ["scope"],
@@ -66,7 +67,7 @@ class ProxyCollector(Collector):
         kernel = socket_states(
             connection.fileno() for connection in session.connections()
         )
-        yield _gauge(
+        yield gauge(
             "kernel_sockets",
             "Sockets to origins as the kernel's table has them; must agree",
             ["state"],
@@ -75,19 +76,19 @@ class ProxyCollector(Collector):
 
     def _connection_totals(self) -> Iterator[Metric]:
         origins = self._session.stats.origins.values()
-        yield _counter(
+        yield counter(
             "upstream_connections_opened",
             "Connections established to origins",
             ["origin"],
             {(origin.label,): origin.opened for origin in origins},
         )
-        yield _counter(
+        yield counter(
             "upstream_connections_reused",
             "Requests sent on a connection that had carried others",
             ["origin"],
             {(origin.label,): origin.reused for origin in origins},
         )
-        yield _counter(
+        yield counter(
             "upstream_connections_closed",
             "Connections to origins closed, and why",
             ["origin", "reason"],
@@ -97,7 +98,7 @@ class ProxyCollector(Collector):
                 for reason, count in origin.closed.items()
             },
         )
-        yield _counter(
+        yield counter(
             "upstream_connect_failures",
             "Dials that failed, by error",
             ["origin", "error"],
@@ -110,25 +111,25 @@ class ProxyCollector(Collector):
 
     def _connection_lives(self) -> Iterator[Metric]:
         stats = self._session.stats
-        yield _counter(
+        yield counter(
             "upstream_reuse_misses",
             "Requests that needed a new connection, and why",
             ["reason"],
-            _by_label(stats.misses),
+            by_label(stats.misses),
         )
-        yield _histogram(
+        yield histogram(
             "upstream_connect_seconds",
-            "Time of name resolution and of TCP connects",
+            "Time of name look-ups, TCP connects and TLS handshakes",
             "phase",
             stats.connect_seconds,
         )
-        yield _histogram(
+        yield histogram(
             "upstream_requests_per_connection",
             "Requests that a closed connection had carried",
             None,
             {"": stats.requests_per_connection},
         )
-        yield _histogram(
+        yield histogram(
             "upstream_connection_age_seconds",
             "Age at which connections were closed",
             None,
@@ -137,7 +138,7 @@ class ProxyCollector(Collector):
 
     def _requests(self) -> Iterator[Metric]:
         stats = self._session.stats
-        yield _counter(
+        yield counter(
             "requests",
             "Requests answered, by status class and kind of connection",
             ["origin", "code_class", "via"],
@@ -147,7 +148,7 @@ class ProxyCollector(Collector):
                 for (code, via), count in origin.requests.items()
             },
         )
-        yield _histogram(
+        yield histogram(
             "request_duration_seconds",
             "Time from a request's head to the end of its response",
             "via",
@@ -162,22 +163,22 @@ class ProxyCollector(Collector):
             waiting, age = pool.waiting(session.clock())
             lengths[pool.stats.label,] += waiting
             oldest = max(oldest, age)
-        yield _gauge(
+        yield gauge(
             "queue_length", "Requests that wait for a connection", ["origin"], lengths
         )
-        yield _gauge(
+        yield gauge(
             "queue_oldest_wait_seconds",
             "How long the oldest of them has waited",
             [],
             {(): oldest},
         )
-        yield _histogram(
+        yield histogram(
             "queue_wait_seconds",
             "How long requests without an idle connection waited",
             None,
             {"": session.stats.queue_wait_seconds},
         )
-        yield _counter(
+        yield counter(
             "queue_timeouts",
             "Requests that waited for queue_timeout in vain",
             ["origin"],
@@ -186,87 +187,79 @@ class ProxyCollector(Collector):
 
     def _outcomes(self) -> Iterator[Metric]:
         stats = self._session.stats
-        yield _counter(
+        yield counter(
             "retries",
             "Requests sent again after a reused connection failed",
             ["result"],
-            _by_label(stats.retries),
+            by_label(stats.retries),
         )
-        yield _counter(
+        yield counter(
             "drains",
             "Responses read to their end for clients that left",
             ["result"],
-            _by_label(stats.drains),
+            by_label(stats.drains),
         )
-        yield _counter(
+        yield counter(
             "drained_bytes",
             "Bytes read and discarded for them",
             [],
             {(): stats.drained_bytes},
         )
-        yield _counter(
-            "dns_lookups", "Name look-ups", ["result"], _by_label(stats.dns_lookups)
+        yield counter(
+            "dns_lookups", "Name look-ups", ["result"], by_label(stats.dns_lookups)
         )
-        yield _counter(
+        yield counter(
             "denied",
             "Dials refused, by rule",
             ["rule"],
-            _by_label(stats.denied),
+            by_label(stats.denied),
         )
 
     def _client_side(self) -> Iterator[Metric]:
         watch = self._stall_watch
-        yield _gauge(
+        yield gauge(
             "spooled_bytes",
             "Response bytes held for clients that read slowly",
             [],
             {(): watch.spooled},
         )
-        yield _counter(
+        yield counter(
             "client_stalls",
             "Clients reset because they did not read",
             [],
             {(): watch.stalls},
         )
 
+    def _https(self) -> Iterator[Metric]:
+        origins = self._session.stats.origins.values()
+        yield gauge(
+            "tunnels",
+            "Tunnels that are open: CONNECT and Upgrade",
+            [],
+            {(): len(self._tunnels.open)},
+        )
+        yield counter(
+            "tunnels_opened",
+            "Tunnels opened; none of them can be pooled",
+            ["origin"],
+            {(origin.label,): origin.tunnels_opened for origin in origins},
+        )
+        yield counter(
+            "intercepts",
+            "CONNECT requests to open with the local CA, by what came of it",
+            ["origin", "result"],
+            {
+                (origin.label, result): count
+                for origin in origins
+                for result, count in origin.intercepts.items()
+            },
+        )
+
 
 def make_registry(
-    session: "UpstreamSession", stall_watch: "StallWatch"
+    session: "UpstreamSession", stall_watch: "StallWatch", tunnels: "Tunnels"
 ) -> CollectorRegistry:
     """Return a registry of its own with the collector in it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ProxyCollector(session, stall_watch))
+    registry.register(ProxyCollector(session, stall_watch, tunnels))
     return registry
-
-
-_Samples = Mapping[tuple[str, ...], float]
-
-
-def _by_label(counts: Mapping[str, int]) -> dict[tuple[str, ...], float]:
-    return {(str(label),): count for label, count in counts.items()}
-
-
-def _gauge(name: str, text: str, labels: list[str], samples: _Samples) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, text, labels=labels)
-    for values, value in samples.items():
-        family.add_metric(list(values), value)
-    return family
-
-
-def _counter(name: str, text: str, labels: list[str], samples: _Samples) -> Metric:
-    family = CounterMetricFamily(PREFIX + name, text, labels=labels)
-    for values, value in samples.items():
-        family.add_metric(list(values), value)
-    return family
-
-
-def _histogram(
-    name: str, text: str, label: str | None, histograms: "Mapping[str, Histogram]"
-) -> Metric:
-    labels = [] if label is None else [label]
-    family = HistogramMetricFamily(PREFIX + name, text, labels=labels)
-    for value, histogram in histograms.items():
-        family.add_metric(
-            [value] if labels else [], list(histogram.buckets()), histogram.sum
-        )
-    return family

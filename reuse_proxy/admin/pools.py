@@ -3,14 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reuse_proxy.config.settings import Loaded
+    import ssl
+
+    from reuse_proxy.config.loading import Loaded
+    from reuse_proxy.downstream.tunnel import Tunnel, Tunnels
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.session import UpstreamSession
 
 
-def pools_view(session: "UpstreamSession") -> dict[str, Any]:
-    """Describe every origin and every connection; times are in seconds."""
+def pools_view(session: "UpstreamSession", tunnels: "Tunnels") -> dict[str, Any]:
+    """Describe every origin, connection and tunnel; times are in seconds."""
     now = session.clock()
     connections: dict[OriginPool, list[dict[str, Any]]] = {}
     for connection in session.connections():
@@ -24,6 +27,7 @@ def pools_view(session: "UpstreamSession") -> dict[str, Any]:
             _origin_view(pool, connections.get(pool, []), session)
             for pool in session.pool.origins.values()
         ],
+        "tunnels": [_tunnel_view(tunnel, now) for tunnel in tunnels.open],
     }
 
 
@@ -53,8 +57,31 @@ def _connection_view(connection: "UpstreamConnection", now: float) -> dict[str, 
         "age_seconds": round(now - connection.opened_at, 3),
         "idle_seconds": round(idle, 3),
         "requests": connection.requests,
+        "tls": _tls_view(connection.tls),
         "opened_because": str(connection.miss) or "queued",
         "closes_because": str(connection.retire) if connection.retire else None,
+    }
+
+
+def _tls_view(tls: "ssl.SSLObject | None") -> dict[str, Any] | None:
+    if tls is None:
+        return None
+    cipher = tls.cipher()
+    return {
+        "version": tls.version(),
+        "cipher": cipher[0] if cipher else None,
+        "resumed": tls.session_reused,
+    }
+
+
+def _tunnel_view(tunnel: "Tunnel", now: float) -> dict[str, Any]:
+    return {
+        "origin": str(tunnel.connection.pool.origin),
+        "client": _endpoint(tunnel.peer_address) or "unix",
+        "age_seconds": round(now - tunnel.opened_at, 3),
+        "idle_seconds": round(tunnel.idle(now), 3),
+        "bytes_to_origin": tunnel.client.received,
+        "bytes_to_client": tunnel.origin.received,
     }
 
 

@@ -8,13 +8,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reuse_proxy.config.settings import Loaded
+from reuse_proxy.config.loading import Loaded
+from reuse_proxy.parts import authority, tls_contexts
 
 _BARE = ("true", "false")
 
 
 def run(loaded: Loaded, out: TextIO | None = None) -> int:
-    """Print a table to a terminal, and a TOML file to anything else."""
+    """Print a table to a terminal, and a TOML file to anything else.
+
+    Raises:
+        SettingsError: a file that a setting names cannot be used.
+    """
+    tls_contexts(loaded)
+    if loaded.settings.intercept:
+        authority(loaded.settings)
     stream = sys.stdout if out is None else out
     if stream.isatty():
         _print_table(loaded, stream)

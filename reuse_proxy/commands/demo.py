@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reuse_proxy.commands.serve import loop_factory
-from reuse_proxy.config.settings import load
+from reuse_proxy.config.loading import load
 from reuse_proxy.service import Service
 
 if TYPE_CHECKING:

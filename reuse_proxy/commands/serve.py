@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reuse_proxy.service import Service
 
 if TYPE_CHECKING:
-    from reuse_proxy.config.settings import Loaded
+    from reuse_proxy.config.loading import Loaded
 
 log = logging.getLogger("reuse_proxy")
 

@@ -191,7 +191,7 @@ class Addresses(Kind):
 
     def parse(self, value: object) -> tuple[Address, ...]:
         """Read every address of the list."""
-        addresses = tuple(OneAddress().parse(item) for item in _items(value))
+        addresses = tuple(OneAddress().parse(item) for item in items(value))
         if not addresses:
             raise NotAllowedError("names no address", value)
         return addresses
@@ -212,7 +212,7 @@ class Networks(Kind):
         """Read every network of the list."""
         if value == self.empty:
             return ()
-        return tuple(_network(item) for item in _items(value))
+        return tuple(_network(item) for item in items(value))
 
     def show(self, value: object) -> str:
         """Print the list, or the word for an empty one."""
@@ -234,18 +234,19 @@ class Ports(Kind):
 
     def parse(self, value: object) -> tuple[int, ...]:
         """Read every port of the list."""
-        items = () if value == "none" else _items(value)
-        return tuple(bounded(whole(item), 1, 65535, item) for item in items)
+        ports = () if value == "none" else items(value)
+        return tuple(bounded(whole(port), 1, 65535, port) for port in ports)
 
     def show(self, value: object) -> str:
         """Print the list, or none."""
         return ", ".join(map(str, self.parse(value))) or "none"
 
 
-def _items(value: object) -> Iterator[object]:
+def items(value: object) -> Iterator[object]:
+    """Take a list apart, however it was given: TOML's or comma separated."""
     if isinstance(value, list | tuple):
         for part in value:
-            yield from _items(part)
+            yield from items(part)
     elif isinstance(value, str):
         yield from filter(None, map(str.strip, value.split(",")))
     else:

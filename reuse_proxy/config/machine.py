@@ -1,7 +1,10 @@
-"""What this machine allows: how many files the process may have open."""
+"""What this machine has: how many files may be open, where the home folder is."""
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+from reuse_proxy.errors import SettingsError
 
 
 def default_max_sockets() -> int:
@@ -23,6 +26,20 @@ def too_many_files(max_clients: int, max_sockets: int) -> Iterator[str]:
             f" the {limit} open files that this process may have; raise that limit"
             " (ulimit -n) or lower the settings."
         )
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with its ``~`` replaced by the home folder.
+
+    Raises:
+        SettingsError: this user has none, as in many a container.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{path} is in the home folder, and this user has none; give a whole path."
+        ) from None
 
 
 def _open_files_limit() -> int | None:

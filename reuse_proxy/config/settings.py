@@ -1,15 +1,13 @@
 """The settings, declared once: flags, environment, file and help all come from here.
 
-`Settings` is what the rest of the program reads; `load` builds it and tells where
-each value came from. How a value is read and printed is kinds.py's.
+`Settings` is what the rest of the program reads; how it is built from those sources
+is loading.py's, how a value is read and printed is kinds.py's.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +15,13 @@ from pydantic_settings import (
 )
 
 from reuse_proxy.config.address import Address
+from reuse_proxy.config.hostkinds import (
+    ClientCertificates,
+    Hosts,
+    OnePath,
+    TlsRoutes,
+)
+from reuse_proxy.config.hosts import ClientCertificate, HostPattern, TlsRoute
 from reuse_proxy.config.kinds import (
     Addresses,
     Count,
@@ -29,22 +34,8 @@ from reuse_proxy.config.kinds import (
     Switch,
     Time,
 )
-from reuse_proxy.config.machine import (
-    default_max_clients,
-    default_max_sockets,
-    too_many_files,
-)
-from reuse_proxy.config.sources import (
-    DEFAULT,
-    Given,
-    close_match,
-    from_environment,
-    from_file,
-    from_flags,
-    unknown_variables,
-)
-from reuse_proxy.config.units import KIB, MIB, NotAllowedError
-from reuse_proxy.errors import SettingsError
+from reuse_proxy.config.machine import default_max_clients, default_max_sockets
+from reuse_proxy.config.units import KIB, MIB
 
 _Seconds: TypeAlias = Annotated[float, Time()]
 _SecondsOrZero: TypeAlias = Annotated[float, Time(low=0)]
@@ -166,6 +157,33 @@ class Settings(BaseSettings):
     deny_ports: Annotated[tuple[int, ...], Ports()] = Field(
         _OTHER_SERVICES, description="ports that no request may reach"
     )
+    connect_ports: Annotated[tuple[int, ...], Ports()] = Field(
+        (443, 8443), description="ports that a CONNECT tunnel may reach"
+    )
+    tunnel_idle_timeout: _Seconds = Field(
+        300, description="how long a tunnel may carry no byte"
+    )
+    tls_timeout: _Seconds = Field(
+        10,
+        description="how long TCP and TLS together may take to open; and a client's TLS",
+    )
+    ca_file: Annotated[Path | None, OnePath()] = Field(
+        None, description="PEM file of authorities to trust beside the system's"
+    )
+    client_cert: Annotated[tuple[ClientCertificate, ...], ClientCertificates()] = Field(
+        (), description="certificates to show to hosts, HOST=CERT.pem[:KEY.pem]"
+    )
+    originate_tls: Annotated[tuple[TlsRoute, ...], TlsRoutes()] = Field(
+        (),
+        description="hosts whose http:// requests go out as TLS, HOST[:PORT[=TLSPORT]]",
+    )
+    intercept: Annotated[tuple[HostPattern, ...], Hosts()] = Field(
+        (), description="hosts whose CONNECT is opened with the local CA, HOST[:PORT]"
+    )
+    ca_dir: Annotated[Path, OnePath(needed=True)] = Field(
+        Path("~/.local/share/reuse-proxy/ca"),
+        description="folder of the local CA, made by reuse-proxy ca init",
+    )
     metrics_max_origins: Annotated[int, Count("origins", low=0)] = Field(
         50, description="origins with their own metric labels; the rest are `other`"
     )
@@ -183,30 +201,6 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-@dataclass(frozen=True)
-class Effective:
-    """One setting as it is in effect, in words that can be given back."""
-
-    name: str
-    value: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The settings, where each came from, and what looks like a mistake."""
-
-    settings: Settings
-    sources: Mapping[str, str]
-    warnings: tuple[str, ...]
-
-    def effective(self) -> Iterator[Effective]:
-        """Print every setting in the order of their declaration."""
-        for name, source in self.sources.items():
-            value = kind_of(name).show(getattr(self.settings, name))
-            yield Effective(name, value, source)
-
-
 def kind_of(name: str) -> Kind:
     """Find the kind of a setting."""
     metadata = Settings.model_fields[name].metadata
@@ -217,99 +211,3 @@ def default_of(name: str) -> str:
     """Print the default of a setting."""
     field = Settings.model_fields[name]
     return kind_of(name).show(field.get_default(call_default_factory=True))
-
-
-def load(
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    config_file: Path | None = None,
-) -> Loaded:
-    """Build the settings: flag over environment over file over default."""
-    _raise_all(unknown_variables(Settings, environ))
-    given = (
-        from_file(Settings, config_file, environ)
-        | from_environment(Settings, environ)
-        | from_flags(flags)
-    )
-    settings = _validated(given)
-    sources = {
-        name: given[name].source if name in given else DEFAULT
-        for name in Settings.model_fields
-    }
-    _raise_all(_exposures(settings, sources))
-    _raise_all(_clashes(settings))
-    warnings = (
-        *_never_reached(settings, sources),
-        *too_many_files(settings.max_clients, settings.max_sockets),
-    )
-    return Loaded(settings, sources, warnings)
-
-
-def _validated(given: Mapping[str, Given]) -> Settings:
-    # Unknown names stay away from BaseSettings, which has parameters of its own.
-    known = {k: v.value for k, v in given.items() if k in Settings.model_fields}
-    problems = [_unknown(name, given[name]) for name in given if name not in known]
-    try:
-        settings = Settings.model_validate(known)
-    except ValidationError as exc:
-        for error in exc.errors(include_url=False):
-            name = str(error["loc"][0])
-            problems.append(_refused(name, given[name], error["ctx"]["error"]))
-        raise SettingsError("\n".join(problems)) from None
-    _raise_all(problems)
-    return settings
-
-
-def _raise_all(problems: Iterable[str]) -> None:
-    if sentences := "\n".join(problems):
-        raise SettingsError(sentences)
-
-
-def _unknown(name: str, given: Given) -> str:
-    hint = close_match(name.lower().replace("-", "_"), Settings.model_fields)
-    return f"{name} (in {given.source}) is not a setting; {hint}"
-
-
-def _refused(name: str, given: Given, error: NotAllowedError) -> str:
-    refusal = given.refusal(name, error.problem, error.value)
-    return f"{refusal}; {kind_of(name).allowed}."
-
-
-def _exposures(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
-    for name, guard, addresses in (
-        ("listen", "allow_clients", settings.listen),
-        ("admin", "allow_admin", (settings.admin,)),
-    ):
-        for address in addresses:
-            if not address.is_loopback and not getattr(settings, guard):
-                yield (
-                    f"{name} = {address} (from {sources[name]}) is not a loopback"
-                    f" address; set {guard}, for example {guard} = 10.0.0.0/8, to the"
-                    " networks that may connect."
-                )
-
-
-def _clashes(settings: Settings) -> Iterator[str]:
-    if settings.admin in settings.listen and (
-        settings.admin.path is not None or settings.admin.port
-    ):
-        yield (
-            f"listen and admin are both {settings.admin}; give one of them another"
-            " address."
-        )
-
-
-def _never_reached(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:
-    for part, whole in (
-        ("max_per_origin", "max_sockets"),
-        ("spool_per_response", "spool_total"),
-    ):
-        if sources[part] == DEFAULT:
-            continue
-        if getattr(settings, part) > getattr(settings, whole):
-            yield (
-                f"{part} = {kind_of(part).show(getattr(settings, part))}"
-                f" (from {sources[part]}) is larger than {whole} ="
-                f" {kind_of(whole).show(getattr(settings, whole))}"
-                " and is never reached."
-            )

@@ -8,50 +8,50 @@ import asyncio
 import contextlib
 import logging
 import select
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import ERROR
 
+from reuse_proxy.downstream.deadlines import Deadlines
 from reuse_proxy.downstream.intake import Intake
 from reuse_proxy.downstream.refusals import (
     MAX_HEAD_BYTES,
-    body_too_slow,
     cause_of,
     head_too_large,
-    head_too_slow,
     internal_error,
     translate,
 )
 from reuse_proxy.downstream.reply import ClientGoneError, Reply, plain_response, reset
-from reuse_proxy.downstream.request import ClientRequest
+from reuse_proxy.downstream.request import ClientRequest, linger
 from reuse_proxy.errors import ProxyError
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
 
+    from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.listener import ProxyServer
     from reuse_proxy.forward import Exchange
     from reuse_proxy.upstream.books import OriginPool
-
-_LINGER_S: Final = 5.0
+    from reuse_proxy.upstream.private import PrivateConnections
 
 
 class ClientConnection(web.RequestHandler):
     """One client connection: aiohttp's handler with our limits."""
 
     __slots__ = (
-        "_awaited_body",
         "_idle_from",
         "_intake",
-        "_progress",
         "_room",
-        "_since",
         "_watch",
+        "below",
+        "deadlines",
         "exchange",
         "half_closed",
         "host",
+        "intercepted",
+        "private",
         "server",
         "takes",
         "written",
@@ -67,12 +67,13 @@ class ClientConnection(web.RequestHandler):
         # How often this client was seen to take bytes of its response from the spool.
         self.takes = 0
         self.half_closed = False
+        # What CONNECT asked for, where we have opened it; and what carries its TLS.
+        self.intercepted: Intercepted | None = None
+        self.below: asyncio.Transport | None = None
+        self.private: PrivateConnections | None = None
         self._intake = Intake(self._messages)
-        # How much had been written to a half-closed client when it was looked at last.
-        self._progress = 0
-        self._since = 0.0
+        self.deadlines = Deadlines()
         self._idle_from = 0.0
-        self._awaited_body: StreamReader | None = None
         self._room: asyncio.Future[None] | None = None
 
     # Accept...
@@ -85,7 +86,8 @@ class ClientConnection(web.RequestHandler):
         what a connection for one request cost.
         """
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=0)
+        # TLS would pause at 0 while nothing waits.
+        self.transport.set_write_buffer_limits(0 if self.below is None else 1, 0)
         self.server.connection_made(self, self.transport)
         self._idle_from = self._loop.time()
         peer = transport.get_extra_info("peername")
@@ -154,7 +156,7 @@ class ClientConnection(web.RequestHandler):
                 self.reset()  # it must not be taken for the rest of the response
             return False
         if not content.is_eof():
-            await self._linger(content)
+            await linger(content)
         self._current_request = None
         return reply.persistent and content.is_eof() and not self.ending
 
@@ -162,21 +164,9 @@ class ClientConnection(web.RequestHandler):
         """Return what becomes done once the parser has a message."""
         self._waiter = self._loop.create_future()
         if self._intake.head_bytes:
-            self._since = self._loop.time()
+            self.deadlines.since = self._loop.time()
             self.server.pending.add(self)
         return self._waiter
-
-    async def _linger(self, content: "StreamReader") -> None:
-        """Read what is left of a request's body, so that the reply is not reset away."""
-        try:
-            async with asyncio.timeout(_LINGER_S):
-                # A cancelled upload lets go of the body in its next step.
-                await asyncio.sleep(0)
-                while not content.is_eof():
-                    if not await content.readany():
-                        break
-        except (TimeoutError, ConnectionError, web.RequestPayloadError, ProxyError):
-            pass
 
     def _answer_unparsed(self, request: ClientRequest, exc: BaseException) -> None:
         """Answer what aiohttp's parser refused."""
@@ -195,6 +185,10 @@ class ClientConnection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse, and keep an eye on a head that does not become complete."""
         intake, messages = self._intake, self._messages
+        if intake.held is not None:
+            if intake.hold(data) and self.transport is not None:
+                self.transport.pause_reading()
+            return
         known = len(messages)
         in_body = intake.in_body
         super().data_received(data)
@@ -203,8 +197,8 @@ class ClientConnection(web.RequestHandler):
         if self._waiter is not None and not self._waiter.done() and not messages:
             self._count_head(data)
             return
-        if self._awaited_body is not None:
-            intake.count_overhead(self._awaited_body, len(data))
+        if self.deadlines.awaited_body is not None:
+            intake.count_overhead(self.deadlines.awaited_body, len(data))
         request = self._current_request
         intake.judge(
             data,
@@ -212,6 +206,7 @@ class ClientConnection(web.RequestHandler):
             in_body=in_body,
             current=None if request is None else request.content,
             paused=self._buffer_paused,
+            tail=self._message_tail if self._upgraded else None,
         )
 
     def _count_head(self, data: bytes) -> None:
@@ -220,7 +215,7 @@ class ClientConnection(web.RequestHandler):
         if not intake.head_bytes:
             if not data.strip(b"\r\n"):
                 return
-            self._since = self._loop.time()
+            self.deadlines.since = self._loop.time()
             self.server.pending.add(self)
         intake.head_bytes += len(data)
         if intake.head_bytes > MAX_HEAD_BYTES:
@@ -228,9 +223,9 @@ class ClientConnection(web.RequestHandler):
 
     def await_body(self, content: "StreamReader | None") -> None:
         """Note that a handler waits for body bytes, or no longer does."""
-        self._awaited_body = content
+        self.deadlines.awaited_body = content
         if content is not None:
-            self._since = self._loop.time()
+            self.deadlines.since = self._loop.time()
             self.server.pending.add(self)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # keeps it open
@@ -240,12 +235,12 @@ class ClientConnection(web.RequestHandler):
         client that is really gone looks the same.
         """
         request = self._current_request
-        if request is None or not request.content.is_eof():
-            return None
+        if request is None or not request.content.is_eof() or self.below is not None:
+            return None  # TLS cannot be half-closed
         if self.exchange is None or self.exchange.phase == "queue":
             return None
         self.half_closed = True
-        self._since = self._loop.time()
+        self.deadlines.since = self._loop.time()
         self.server.pending.add(self)
         return True
 
@@ -298,8 +293,11 @@ class ClientConnection(web.RequestHandler):
     @property
     def buffered(self) -> int:
         """Bytes that wait in the transport."""
-        transport = self.transport
-        return 0 if transport is None else transport.get_write_buffer_size()
+        return sum(
+            transport.get_write_buffer_size()
+            for transport in (self.transport, self.below)
+            if transport is not None
+        )
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""
@@ -307,6 +305,21 @@ class ClientConnection(web.RequestHandler):
             return -1
         sock = self.transport.get_extra_info("socket")
         return cast("int", sock.fileno())
+
+    @property
+    def left(self) -> bool:
+        """Whether the connection is closed."""
+        return self.transport is None
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun that is not complete."""
+        return bool(self._intake.head_bytes)
+
+    @property
+    def may_switch(self) -> bool:
+        """Whether all that comes behind the current request is held for a tunnel."""
+        return self._intake.held is not None and not self._messages
 
     @property
     def was_reset(self) -> bool:
@@ -340,27 +353,29 @@ class ClientConnection(web.RequestHandler):
         """The pool of which this client holds a connection."""
         return None if self.exchange is None else self.exchange.pool
 
-    # Time...
+    # Hand over...
 
-    def check(self, now: float) -> bool:
-        """Apply the time limits of what this client owes; tell whether it owes still."""
-        waited = now - self._since
-        times = self.server.timeouts
-        if self._awaited_body is not None:
-            if waited >= times.body:
-                self._awaited_body.set_exception(body_too_slow(times.body))
-            return True
-        if self.half_closed:
-            if self.written != self._progress:
-                self._progress, self._since = self.written, now
-            elif waited >= times.half_closed:
-                self.reset()
-            return self.transport is not None
-        if self._intake.head_bytes and self.idle_since is not None:
-            if waited >= times.head:
-                self.refuse(head_too_slow(times.head))
-            return True
-        return False
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Give the transport away, with bytes that came behind the current request.
+
+        Whoever gets it calls :meth:`handed_back` when it has closed.
+
+        Raises:
+            ClientGoneError: the client has gone.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ClientGoneError("the client has gone")
+        self._watch.discard(self)
+        self.server.pending.discard(self)
+        self.transport = None
+        held, self._intake.held = self._intake.held, bytearray()
+        return transport, bytes(held or b"")
+
+    def handed_back(self) -> None:
+        """Forget the client, whose transport has been closed elsewhere."""
+        self._task_handler = None  # or it would be cancelled: it is what runs
+        self.connection_lost(None)
 
     # Close...
 
@@ -374,5 +389,9 @@ class ClientConnection(web.RequestHandler):
         self._watch.discard(self)
         self.server.pending.discard(self)
         super().connection_lost(exc)
+        if self.private is not None:
+            self.private.close()
+        if self.intercepted is not None and not self._request_count:
+            self.intercepted.unused(self)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)

@@ -18,6 +18,7 @@ from reuse_proxy.downstream.refusals import (
     is_oversized,
 )
 from reuse_proxy.errors import RequestError
+from reuse_proxy.http.headers import protocols_of
 
 if TYPE_CHECKING:
     from collections import deque
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Chunk extensions and trailers carry no content; this much in a row is an attack.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
+_MAX_HELD_BYTES: Final = 64 * 1024
 # How a chunked body without trailers ends; no trailer can look like it.
 _BARE_END: Final = b"\r\n0\r\n\r\n"
 
@@ -35,6 +37,7 @@ class Intake:
 
     Attributes:
         head_bytes: how much of a head has come that is not complete, at least.
+        held: bytes behind a request to switch protocols; None where there is none.
         sealed: no request follows those that are queued.
     """
 
@@ -46,6 +49,7 @@ class Intake:
         "_tail",
         "_upload",
         "head_bytes",
+        "held",
         "sealed",
     )
 
@@ -58,6 +62,7 @@ class Intake:
         self._body_bytes = 0
         self._overhead = 0
         self.head_bytes = 0
+        self.held: bytearray | None = None
         self.sealed = False
 
     @property
@@ -84,6 +89,7 @@ class Intake:
         in_body: bool,
         current: "StreamReader | None",
         paused: bool,
+        tail: bytes | None,
     ) -> None:
         """Apply what aiohttp does not to what its parser has made of some bytes.
 
@@ -93,12 +99,13 @@ class Intake:
             in_body: :attr:`in_body` before.
             current: the body of the request that is being served.
             paused: the parser has stopped, and holds more bytes.
+            tail: what the parser has kept behind CONNECT or a WebSocket handshake.
         """
         messages = self._messages
         if self._upload is not None or len(messages) > known:
             if self.head_bytes + len(data) > MAX_HEAD_BYTES:
                 self._refuse_oversized()
-            self._judge_messages(data, known, current, paused=paused)
+            self._judge_messages(data, known, current, paused=paused, tail=tail)
         self.head_bytes = self._early_bytes(data, known, in_body=in_body)
         if len(messages) > known:
             self._body = messages[-1][1]
@@ -115,8 +122,21 @@ class Intake:
                 RequestError("The request sends chunk extensions without end.")
             )
 
+    def hold(self, data: bytes) -> bool:
+        """Keep bytes for whatever is switched to; tell whether they are too many."""
+        if self.held is None:
+            return False
+        self.held += data
+        return len(self.held) > _MAX_HELD_BYTES
+
     def _judge_messages(
-        self, data: bytes, known: int, current: "StreamReader | None", *, paused: bool
+        self,
+        data: bytes,
+        known: int,
+        current: "StreamReader | None",
+        *,
+        paused: bool,
+        tail: bytes | None,
     ) -> None:
         messages = self._messages
         upload, self._upload = self._upload, None
@@ -135,7 +155,13 @@ class Intake:
                 self._drop_from(index)
                 return
             upload = content if message.chunked else None
-            self.sealed = bool(message.upgrade)
+            if message.upgrade:
+                alone = data if index == known else None
+                self._judge_switch(message, content, alone, tail)
+        self._note_upload(upload, paused=paused)
+
+    def _note_upload(self, upload: "StreamReader | None", *, paused: bool) -> None:
+        """Remember a chunked body until its end, which is where a trailer may be."""
         if upload is not None:
             if not upload.is_eof():
                 self._upload = upload
@@ -143,13 +169,38 @@ class Intake:
                 # The parser that is paused holds bytes that came after this body.
                 self.sealed = True
 
+    def _judge_switch(
+        self,
+        message: RawRequestMessage,
+        content: "StreamReader",
+        data: bytes | None,
+        tail: bytes | None,
+    ) -> None:
+        """Hold what follows a request to switch protocols: it may not be HTTP.
+
+        Where it cannot be told what followed, or a body comes first, nothing is
+        switched, and no further request is believed either.
+        """
+        bodyless = content is EMPTY_PAYLOAD
+        if tail is None and data is not None and bodyless and not self.head_bytes:
+            tail = data.lstrip(b"\r\n").partition(b"\r\n\r\n")[2]
+        connect = message.method == "CONNECT"
+        if not (connect or protocols_of(message.headers.get("Upgrade", ""))):
+            self.sealed = tail != b""
+            return
+        self.sealed = True
+        if tail is not None and (connect or bodyless):
+            self.held = bytearray(tail)
+
     def _early_bytes(self, data: bytes, known: int, *, in_body: bool) -> int:
         """Return how much of a head has come that no one waits for yet, at least."""
+        if self.sealed:
+            return 0
         if len(self._messages) > known:
             _, content = self._messages[-1]
             whole = content is not EMPTY_PAYLOAD or data.endswith(b"\r\n\r\n")
             return 0 if whole else 1
-        if in_body or self.sealed:
+        if in_body:
             return 0  # where the body ended in these bytes is not known
         return self.head_bytes + len(data.lstrip(b"\r\n"))
 

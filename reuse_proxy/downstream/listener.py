@@ -89,6 +89,18 @@ class ProxyServer(web.Server):
         """Make the protocol of one client connection."""
         return ClientConnection(self, loop=self._loop, **self._kwargs)
 
+    def replace(
+        self, client: ClientConnection, transport: asyncio.Transport
+    ) -> ClientConnection:
+        """Serve on another transport, TLS, the client that gave its own away."""
+        self.admission.leave(client)
+        inner = cast("ClientConnection", self())
+        inner.below, inner.intercepted = client.below, client.intercepted
+        transport.set_protocol(inner)
+        inner.connection_made(transport)
+        self._connections.pop(client, None)
+        return inner
+
     def start_draining(self) -> None:
         """Close idle clients, and the others after their response."""
         self.draining = True
@@ -139,7 +151,7 @@ class ProxyServer(web.Server):
         now = self._loop.time()
         self._sweeper = self._loop.call_at(now + _SWEEP_S, self._sweep)
         for client in list(self.pending):
-            if not client.check(now):
+            if not client.deadlines.check(client, now):
                 self.pending.discard(client)
         for client in cast("list[ClientConnection]", self.connections):
             idle_since = client.idle_since

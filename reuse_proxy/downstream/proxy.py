@@ -6,11 +6,12 @@ being handled.
 
 import contextlib
 import secrets
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion11
 
 from reuse_proxy.config.address import Address
+from reuse_proxy.downstream.originate import Origination
 from reuse_proxy.downstream.refusals import body_too_large
 from reuse_proxy.downstream.reply import ClientGoneError, Reply
 from reuse_proxy.downstream.request import ClientBody
@@ -18,14 +19,21 @@ from reuse_proxy.errors import ProxyError, RequestError
 from reuse_proxy.forward import Exchange, ForwardRequest
 from reuse_proxy.http.framing import Framing
 from reuse_proxy.http.headers import PSEUDONYM, read_request_fields
-from reuse_proxy.http.target import parse_absolute, parse_authority
+from reuse_proxy.http.target import parse_absolute, target_inside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reuse_proxy.config.hosts import TlsRoute
+    from reuse_proxy.downstream.client import ClientConnection
+    from reuse_proxy.downstream.connect import ConnectHandler
     from reuse_proxy.downstream.request import ClientRequest
+    from reuse_proxy.downstream.tunnel import Tunnels
     from reuse_proxy.http.headers import RequestFields
+    from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
+    from reuse_proxy.upstream.connection import UpstreamConnection
+    from reuse_proxy.upstream.response import ResponseHead
     from reuse_proxy.upstream.session import UpstreamSession
 
 _NONE: Final = Framing.NONE
@@ -46,9 +54,19 @@ class ProxyHandler:
     """Handles every request on the proxy's listeners."""
 
     def __init__(
-        self, session: "UpstreamSession", *, tasks: "TaskSet", max_request_body: int = 0
+        self,
+        session: "UpstreamSession",
+        connect: "ConnectHandler",
+        tunnels: "Tunnels",
+        *,
+        tasks: "TaskSet",
+        max_request_body: int = 0,
+        originate: "Sequence[TlsRoute]" = (),
     ) -> None:
         self._session = session
+        self._connect = connect
+        self._tunnels = tunnels
+        self._origination = Origination(originate) if originate else None
         self._tasks = tasks
         self._max_request_body = max_request_body
         # The pseudonym names the kind, the comment this process (RFC 9110 section
@@ -64,6 +82,10 @@ class ProxyHandler:
             if request.connection.writing_paused:
                 # A client that pipelines and does not read waits for its turn.
                 await reply.room()
+            _check_version(request.message.version)
+            if request.method == "CONNECT":
+                await self._connect(request, reply)
+                return reply
             forwarded = self._read(request, reply)
             if forwarded is not None:
                 await self._exchange(request, forwarded, reply)
@@ -80,31 +102,38 @@ class ProxyHandler:
         else:
             unread = not request.content.is_eof()
             malformed = isinstance(error, RequestError)
-            reply.send_error(error, close=unread or malformed)
+            # RFC 9110 section 9.3.6: what follows a refused CONNECT is not for us.
+            refused = request.method == "CONNECT"
+            reply.send_error(error, close=unread or malformed or refused)
 
     # Rules...
 
     def _read(self, request: "ClientRequest", reply: Reply) -> ForwardRequest | None:
         """Apply the rules to a request; None if we have answered it ourselves."""
-        message = request.message
-        if message.version is not HttpVersion11 and message.version not in _VERSIONS:
-            raise RequestError(
-                "Only HTTP/1.0 and HTTP/1.1 are spoken here.", status=505
-            )
-        method = message.method
+        message, method = request.message, request.method
         raw_target = message.path.encode("utf-8", "surrogateescape")
-        if method == "CONNECT":
-            _refuse_connect(raw_target)
-        if raw_target[:1] == b"/" or raw_target == b"*":
+        intercepted = request.connection.intercepted
+        if intercepted is not None:
+            fields = read_request_fields(message.raw_headers, traced=method in _TRACED)
+            target = target_inside(intercepted.origin, raw_target, fields.host, method)
+        elif raw_target[:1] == b"/" or raw_target == b"*":
             self._answer(request, raw_target, reply)
             return None
-        target = parse_absolute(raw_target, method=method)
-        fields = read_request_fields(message.raw_headers, traced=method in _TRACED)
+        else:
+            target = parse_absolute(raw_target, method=method)
+            if self._origination is not None:
+                target = self._origination.apply(target)
+            fields = read_request_fields(message.raw_headers, traced=method in _TRACED)
         if fields.max_forwards == 0:
             self._answer_last(method, reply)
             return None
         if fields.via:
             self._refuse_loop(fields.via)
+        return self._forward(request, target, fields)
+
+    def _forward(
+        self, request: "ClientRequest", target: "ProxyTarget", fields: "RequestFields"
+    ) -> ForwardRequest:
         framing, body = _NONE, None
         if fields.length or fields.coding:
             framing, body = self._body(request, fields)
@@ -113,9 +142,17 @@ class ProxyHandler:
             via = self._via_http10
         else:
             via = self._via_http11
-        return ForwardRequest(
-            method, target, fields, via=via, framing=framing, body=body
+        forwarded = ForwardRequest(
+            request.method, target, fields, via=via, framing=framing, body=body
         )
+        if (
+            fields.upgrade
+            and body is None
+            and not request.http10
+            and request.connection.may_switch
+        ):
+            forwarded.upgrade = fields.protocols
+        return forwarded
 
     def _refuse_loop(self, lines: "Sequence[bytes]") -> None:
         if any(self._via in via for via in lines):
@@ -162,8 +199,10 @@ class ProxyHandler:
     async def _exchange(
         self, request: "ClientRequest", forwarded: ForwardRequest, reply: Reply
     ) -> None:
-        exchange = Exchange(self._session, forwarded, tasks=self._tasks)
         connection = request.connection
+        exchange = Exchange(
+            self._session, forwarded, tasks=self._tasks, client=connection
+        )
         connection.exchange = exchange
         connection.takes = 0
         try:
@@ -172,6 +211,10 @@ class ProxyHandler:
                 while head.interim:
                     reply.send_interim(head)
                     head = await exchange.next_head()
+                if head.status == 101:
+                    switched = exchange.detach()
+                    await self._switch(connection, switched, head, reply)
+                    return
                 body = exchange.take_body()
                 complete = exchange.complete
                 if not exchange.request_complete:
@@ -182,6 +225,20 @@ class ProxyHandler:
                     await self._relay(exchange, reply)
         finally:
             connection.exchange = None
+
+    async def _switch(
+        self,
+        client: "ClientConnection",
+        connection: "UpstreamConnection",
+        head: "ResponseHead",
+        reply: Reply,
+    ) -> None:
+        """Become a tunnel, once the origin speaks another protocol (A60)."""
+        session, started = self._session, self._session.clock()
+        reply.persistent = False
+        reply.status_sent = 101
+        await self._tunnels.carry(client, connection, reply.switch_head(head))
+        session.stats.request_seconds["tunnel"].observe(session.clock() - started)
 
     async def _relay(self, exchange: Exchange, reply: Reply) -> None:
         """Copy a body to the client, no faster than it may be held for it."""
@@ -199,8 +256,6 @@ def _spelled(sockname: object) -> str:
     )
 
 
-def _refuse_connect(target: bytes) -> NoReturn:
-    parse_authority(target)
-    raise RequestError(
-        "CONNECT tunnels are not supported yet; only http:// targets are.", status=501
-    )
+def _check_version(version: object) -> None:
+    if version is not HttpVersion11 and version not in _VERSIONS:
+        raise RequestError("Only HTTP/1.0 and HTTP/1.1 are spoken here.", status=505)

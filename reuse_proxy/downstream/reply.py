@@ -83,6 +83,16 @@ class Reply:
             lines = b"".join(fields.lines)
             self._write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
 
+    def switch_head(self, head: "ResponseHead") -> bytes:
+        """Return the head that tells the client of another protocol (101)."""
+        fields = head.fields
+        return b"HTTP/1.1 101 %b\r\n%bUpgrade: %b\r\nConnection: Upgrade\r\n%b\r\n" % (
+            head.reason,
+            b"".join(fields.lines),
+            fields.upgrade,
+            b"Via: %b %b\r\n" % (b"1.1", self._via),
+        )
+
     def send_head(
         self, head: "ResponseHead", body: list[bytes], *, complete: bool
     ) -> None:

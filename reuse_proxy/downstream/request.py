@@ -1,6 +1,7 @@
 """A client's request and its body, as aiohttp's parser hands them over."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
 
     from reuse_proxy.downstream.client import ClientConnection
+
+_LINGER_S: Final = 5.0
 
 
 class ClientRequest:
@@ -80,3 +83,16 @@ class ClientBody:
             if self._left < 0:
                 raise body_too_large(self._most)
         return data
+
+
+async def linger(content: "StreamReader") -> None:
+    """Read what is left of a request's body, so that the reply is not reset away."""
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            # A cancelled upload lets go of the body in its next step.
+            await asyncio.sleep(0)
+            while not content.is_eof():
+                if not await content.readany():
+                    break
+    except (TimeoutError, ConnectionError, web.RequestPayloadError, ProxyError):
+        pass

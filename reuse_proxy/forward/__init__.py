@@ -1,7 +1,7 @@
 """One exchange between a client's request and an origin's response.
 
-``request`` is what goes upstream, ``exchange`` what happens to it: lease, send,
-receive, retry, settle.
+``request`` is what goes upstream, ``upload`` its body on the way, ``exchange`` what
+happens to it: lease, send, receive, retry, settle.
 """
 
 from reuse_proxy.forward.exchange import Exchange, Phase

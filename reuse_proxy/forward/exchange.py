@@ -4,28 +4,24 @@ The response comes back to the caller as return values: heads, then body bytes.
 Leaving the ``with`` block, however it is left, settles the lease.
 """
 
-import asyncio
-import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
-from reuse_proxy.errors import ProxyError, UpstreamClosedError, status_of
-from reuse_proxy.forward.request import ForwardRequest, RequestBody
-from reuse_proxy.http.framing import LAST_CHUNK, Framing, chunk
+from reuse_proxy.errors import UpstreamClosedError, status_of
+from reuse_proxy.forward.upload import Upload
+from reuse_proxy.upstream.private import Owner, connections_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from reuse_proxy.forward.request import ForwardRequest
+    from reuse_proxy.http.target import Origin
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.response import ResponseHead
     from reuse_proxy.upstream.session import UpstreamSession
     from reuse_proxy.upstream.stats import OriginStats
-
-_MAX_HELD_BYTES: Final = 64 * 1024
-# RFC 9110 section 10.1.1: never wait for 100 (Continue) indefinitely; curl: 1 s.
-_CONTINUE_TIMEOUT_S: Final = 1.0
 
 
 class Phase(StrEnum):
@@ -40,16 +36,15 @@ class Phase(StrEnum):
 _QUEUE: Final = Phase.QUEUE
 _HEAD: Final = Phase.HEAD
 _BODY: Final = Phase.BODY
-_CHUNKED: Final = Framing.CHUNKED
 
 
 class Exchange:
     """One request and its response over leased connections: at most two, one by one."""
 
     __slots__ = (
+        "_bound",
+        "_client",
         "_connection",
-        "_continue",
-        "_held",
         "_origin_stats",
         "_request",
         "_retried",
@@ -63,15 +58,21 @@ class Exchange:
     )
 
     def __init__(
-        self, session: "UpstreamSession", request: ForwardRequest, *, tasks: "TaskSet"
+        self,
+        session: "UpstreamSession",
+        request: "ForwardRequest",
+        *,
+        tasks: "TaskSet",
+        client: "Owner",
     ) -> None:
         self._session = session
+        self._client = client
+        # The connection is authenticated, and must serve nobody but this client.
+        self._bound = request.fields.bound
         self._request = request
         self._tasks = tasks
         self._connection: UpstreamConnection | None = None
-        self._upload: asyncio.Task[None] | None = None
-        self._continue: asyncio.Event | None = None
-        self._held: list[bytes] | None = []
+        self._upload: Upload | None = None
         self._retried = False
         self._origin_stats: OriginStats | None = None
         self._started = session.clock()
@@ -93,7 +94,7 @@ class Exchange:
         session, request = self._session, self._request
         origin, unsafe = request.target.origin, not request.idempotent
         while True:
-            connection = session.take(origin, unsafe=unsafe)
+            connection = self._own(origin) or session.take(origin, unsafe=unsafe)
             if connection is None:
                 connection = await session.wait(origin, unsafe=unsafe)
             self._connection = connection
@@ -109,73 +110,32 @@ class Exchange:
                 self._retried = True
                 self.phase = _QUEUE
                 self._settle()
+                if self._upload is not None:
+                    self._upload.again()
             else:
                 if self._retried:
                     self._session.stats.retries["ok"] += 1
                 return head
 
+    def _own(self, origin: "Origin") -> "UpstreamConnection | None":
+        """Lease the connection that is this client's alone, if it has one."""
+        if self._client.private is None:
+            return None
+        connection = self._client.private.take(origin)
+        self._bound = self._bound or connection is not None
+        return connection
+
     def _send(self, connection: "UpstreamConnection") -> None:
         request = self._request
-        head = request.head()
-        body = request.body
+        head, body = request.head(), request.body
         if body is None:
-            connection.send(request.method, head, complete=True)
+            connection.send(
+                request.method, head, complete=True, upgrade=bool(request.upgrade)
+            )
             return
-        whole = self._whole_body(body)
-        if whole is not None:
-            pieces = self._framed(whole, last=True)
-            connection.send(request.method, b"".join((head, *pieces)), complete=True)
-            return
-        connection.send(request.method, head, complete=False)
-        if request.expect_continue:
-            self._continue = asyncio.Event()
-        self._upload = self._tasks.run(
-            self._send_body(connection, body), name=f"upload {request.target.origin}"
-        )
-
-    def _whole_body(self, body: RequestBody) -> bytes | None:
-        if self._retried:
-            return b"".join(self._held or ())
-        if self._request.expect_continue:
-            return None
-        whole = body.take()
-        if whole is not None:
-            self._hold(whole)
-        return whole
-
-    async def _send_body(
-        self, connection: "UpstreamConnection", body: RequestBody
-    ) -> None:
-        """Copy the client's body upstream while the response is awaited."""
-        try:
-            if self._continue is not None:
-                await self._wait_for_continue(self._continue)
-            while data := await body.read():
-                self._hold(data)
-                await connection.write(self._framed(data, last=False))
-            await connection.write(self._framed(b"", last=True), complete=True)
-        except ProxyError as error:
-            connection.fail(error)
-
-    async def _wait_for_continue(self, arrived: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CONTINUE_TIMEOUT_S):
-                await arrived.wait()
-        # Or will not: from here on the body is on its way.
-        arrived.set()
-
-    def _framed(self, data: bytes, *, last: bool) -> list[bytes]:
-        if self._request.framing is not _CHUNKED:
-            return [data] if data else []
-        pieces = chunk([data])
-        return [*pieces, LAST_CHUNK] if last else pieces
-
-    def _hold(self, data: bytes) -> None:
-        """Keep a small body, so that the request can be sent once more."""
-        if self._held is not None and data:
-            self._held.append(data)
-            if sum(map(len, self._held)) > _MAX_HELD_BYTES:
-                self._held = None
+        if self._upload is None:
+            self._upload = Upload(request, self._tasks)
+        self._upload.send(connection, head, body)
 
     def _may_retry(self, connection: "UpstreamConnection") -> bool:
         """Apply RFC 9110 section 9.2.2 as design D6 narrows it."""
@@ -184,7 +144,7 @@ class Exchange:
             and self.reused
             and self._request.idempotent
             and not connection.response.received
-            and self._held is not None
+            and (self._upload is None or self._upload.replayable)
             and connection.request_sent
         )
 
@@ -206,20 +166,10 @@ class Exchange:
         if not head.interim:
             self.phase = _BODY
             self.status = head.status
-            if self._upload is not None:
-                self._judge_upload(head)
-        elif self._continue is not None and head.status == 100:
-            self._continue.set()
+            self._bound = self._bound or (head.status == 401 and head.fields.bound)
+        if self._upload is not None:
+            self._upload.hear(head)
         return head
-
-    def _judge_upload(self, head: "ResponseHead") -> None:
-        """Stop an upload that the origin does not want (RFC 9112 section 9.6)."""
-        upload = self._upload
-        if upload is None or upload.done():
-            return
-        waiting = self._continue is not None and not self._continue.is_set()
-        if head.status >= 400 or head.fields.close or waiting:
-            upload.cancel()
 
     def take_body(self) -> list[bytes]:
         """Return the body bytes that are here."""
@@ -235,6 +185,11 @@ class Exchange:
         await connection.receive()
         return connection.take_body()
 
+    def detach(self) -> "UpstreamConnection":
+        """Give the connection away: it is a tunnel now, and the caller settles it."""
+        connection, self._connection = self._leased(), None
+        return connection
+
     @property
     def complete(self) -> bool:
         """Whether the response has been received and taken to its end."""
@@ -243,9 +198,7 @@ class Exchange:
     @property
     def request_complete(self) -> bool:
         """Whether the client's whole request has been read."""
-        return self._upload is None or (
-            self._upload.done() and not self._upload.cancelled()
-        )
+        return self._upload is None or self._upload.complete
 
     @property
     def pool(self) -> "OriginPool | None":
@@ -272,11 +225,15 @@ class Exchange:
         self._count(error)
 
     def _settle(self) -> None:
-        if self._upload is not None and not self._upload.done():
+        if self._upload is not None:
             self._upload.cancel()
         connection, self._connection = self._connection, None
-        if connection is not None:
-            self._session.settle(connection)
+        if connection is None:
+            return
+        private = None
+        if self._bound:
+            private = connections_of(self._client, self._session)
+        self._session.settle(connection, private=private)
 
     def _count(self, error: BaseException | None) -> None:
         """Count this exchange under the status that the client is sent."""
@@ -288,8 +245,11 @@ class Exchange:
             origin.requests[status // 100, "none"] += 1
             return
         via = "reused" if self.reused else "new"
+        if status == 101:
+            via = "tunnel"
         origin.requests[status // 100, via] += 1
-        stats.request_seconds[via].observe(self._session.clock() - self._started)
+        if status != 101:  # its time is the tunnel's
+            stats.request_seconds[via].observe(self._session.clock() - self._started)
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request.method} {self._request.target.origin} {self.phase}>"

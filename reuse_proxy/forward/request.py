@@ -29,7 +29,10 @@ class RequestBody(Protocol):
 
 
 class ForwardRequest:
-    """What is sent upstream for one client request."""
+    """What is sent upstream for one client request.
+
+    ``upgrade`` are the protocols to ask for (RFC 9110 section 7.8).
+    """
 
     __slots__ = (
         "body",
@@ -39,6 +42,7 @@ class ForwardRequest:
         "idempotent",
         "method",
         "target",
+        "upgrade",
         "via",
     )
 
@@ -58,6 +62,7 @@ class ForwardRequest:
         self.via = via
         self.framing = framing
         self.body = body
+        self.upgrade = b""
         self.expect_continue = fields.expect_continue and body is not None
         self.idempotent = method in _IDEMPOTENT or fields.idempotency_key
 
@@ -73,6 +78,12 @@ class ForwardRequest:
             fields.host_name,
             self.target.host,
             b"".join(lines[host_at:]),
-            b"Expect: 100-continue\r\n" if self.expect_continue else b"",
+            self._optional() if self.expect_continue or self.upgrade else b"",
             self.via,
         )
+
+    def _optional(self) -> bytes:
+        lines = b"Expect: 100-continue\r\n" if self.expect_continue else b""
+        if self.upgrade:
+            lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.upgrade
+        return lines

@@ -11,6 +11,7 @@ from typing import Final
 from reuse_proxy.errors import RequestError, UpstreamProtocolError
 from reuse_proxy.http import framing
 from reuse_proxy.http.framing import Framing
+from reuse_proxy.http.kinds import Kind, kind_of, learn_kind
 from reuse_proxy.http.target import valid_host_field
 
 Fields = Iterable[tuple[bytes, bytes]]
@@ -18,90 +19,57 @@ Fields = Iterable[tuple[bytes, bytes]]
 PSEUDONYM: Final = b"reuse-proxy"
 
 
-class _Kind:
-    """What a field is to us; plain integers, since every field of a head is looked up."""
-
-    PASS = 0
-    DROP = 1
-    CONNECTION = 2
-    HOST = 3
-    LENGTH = 4
-    CODING = 5
-    EXPECT = 6
-    VIA = 7
-    DATE = 8
-    KEEP_ALIVE = 9
-    MAX_FORWARDS = 10
-    TYPE = 11
-    IDEMPOTENCY = 12
-
-
-_HOST: Final = _Kind.HOST
-_DATE: Final = _Kind.DATE
-_LENGTH: Final = _Kind.LENGTH
+_HOST: Final = Kind.HOST
+_DATE: Final = Kind.DATE
+_LENGTH: Final = Kind.LENGTH
 # Of interest in a response only.
-_TOLD: Final = (_Kind.DATE, _Kind.TYPE)
-_KINDS: Final = {
-    b"connection": _Kind.CONNECTION,
-    b"proxy-connection": _Kind.DROP,
-    b"proxy-authorization": _Kind.DROP,
-    b"proxy-authenticate": _Kind.DROP,
-    b"proxy-authentication-info": _Kind.DROP,
-    b"te": _Kind.DROP,
-    b"trailer": _Kind.DROP,
-    b"upgrade": _Kind.DROP,
-    b"http2-settings": _Kind.DROP,
-    b"keep-alive": _Kind.KEEP_ALIVE,
-    b"host": _Kind.HOST,
-    b"content-length": _Kind.LENGTH,
-    b"transfer-encoding": _Kind.CODING,
-    b"expect": _Kind.EXPECT,
-    b"via": _Kind.VIA,
-    b"date": _Kind.DATE,
-    b"max-forwards": _Kind.MAX_FORWARDS,
-    b"content-type": _Kind.TYPE,
-    b"idempotency-key": _Kind.IDEMPOTENCY,
-}
+_TOLD: Final = (Kind.DATE, Kind.TYPE, Kind.CHALLENGE)
 # A Connection option that names one of these must not remove it: the first two
 # are regenerated, and without Host the request would change its meaning.
 _NOT_HOP_BY_HOP: Final = frozenset({b"content-length", b"transfer-encoding", b"host"})
 _HARMLESS_OPTIONS: Final = frozenset(
     {b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings", b""}
 )
+# Schemes that authenticate the connection, not the request (RFC 4559 section 6).
+_BOUND: Final = (b"ntlm", b"negotiate", b"nego2", b"kerberos")
+# A tunnel to an origin that switched to HTTP/2 could not be pooled any more.
+_NOT_TUNNELLED: Final = ("h2c", "h2", "http/2.0", "")
 # Values of Connection that name no field.
 _CLOSE: Final = b"close"
 _COMMON_OPTIONS: Final = frozenset({_CLOSE, b"keep-alive", b"Keep-Alive"})
-_MAX_SPELLINGS: Final = 4096
-_kind_of: dict[bytes, int] = {}
+_MAX_HOSTS: Final = 4096
 _valid_hosts: dict[bytes, bool] = {}
-
-
-def _learn_kind(name: bytes) -> int:
-    """Classify a spelling and remember it, so that lower-casing happens once."""
-    if len(_kind_of) >= _MAX_SPELLINGS:
-        _kind_of.clear()
-    kind = _kind_of[name] = _KINDS.get(name.lower(), _Kind.PASS)
-    return kind
 
 
 class RequestFields:
     """A request's fields: the lines to send upstream and what they said.
 
-    ``host_at`` is the index at which the Host line belongs.
+    ``host_at`` is the index at which the Host line belongs; ``bound`` tells that the
+    connection will be authenticated, ``upgrade`` which protocols are asked for.
     """
 
+    bound = False
     coding: Sequence[bytes] = ()
     expect_continue = False
+    host: bytes | None = None
     host_at = 0
     host_name = b"Host"
     idempotency_key = False
     length: Sequence[bytes] = ()
     max_forwards: int | None = None
     options: Sequence[bytes] = ()
+    upgrade: bytes | None = None
     via: Sequence[bytes] = ()
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+
+    @property
+    def protocols(self) -> bytes:
+        """The protocols that the client would switch to, HTTP/2 left out."""
+        if self.upgrade is None or b"upgrade" not in self.options:
+            return b""
+        return protocols_of(self.upgrade.decode("latin-1")).encode("latin-1")
 
     def framing(self, *, http10: bool) -> tuple[Framing, int]:
         """Decide the body's framing; see :func:`framing.request_framing`."""
@@ -123,17 +91,18 @@ def read_request_fields(raw: Fields, *, traced: bool) -> RequestFields:
     """
     fields = RequestFields()
     lines = fields.lines
-    known = _kind_of
+    known = kind_of
     for name, value in raw:
         kind = known.get(name)
         if kind is None:
-            kind = _learn_kind(name)
+            kind = learn_kind(name)
         if not kind or kind in _TOLD:
             lines.append(name + b": " + value + b"\r\n")
         elif kind == _HOST:
             # Its line is written from the target (RFC 9112 section 3.2.2).
             if not _valid_hosts.get(value):
                 _check_host(value)
+            fields.host = value
             fields.host_at = len(lines)
             fields.host_name = name
         else:
@@ -148,31 +117,47 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
 ) -> None:
     line = name + b": " + value + b"\r\n"
     match kind:
-        case _Kind.CONNECTION:
+        case Kind.CONNECTION:
             if value not in _COMMON_OPTIONS:
                 fields.options = [*fields.options, *_options(value)]
             return
-        case _Kind.EXPECT:
+        case Kind.EXPECT:
             _check_expectation(value)
             fields.expect_continue = True
             return
-        case _Kind.DROP | _Kind.KEEP_ALIVE:
+        case Kind.DROP | Kind.KEEP_ALIVE:
             return
-        case _Kind.LENGTH:
+        case Kind.LENGTH:
             fields.length = [*fields.length, value]
-        case _Kind.CODING:
+        case Kind.CODING:
             fields.coding = [*fields.coding, value]
             line = b"%b: chunked\r\n" % name
-        case _Kind.VIA:
+        case Kind.VIA:
             fields.via = [*fields.via, value]
-        case _Kind.MAX_FORWARDS if traced:
+        case Kind.MAX_FORWARDS if traced:
             fields.max_forwards = _count(value)
             line = b"%b: %d\r\n" % (name, max(fields.max_forwards - 1, 0))
-        case _Kind.IDEMPOTENCY:
+        case Kind.IDEMPOTENCY:
             fields.idempotency_key = True
+        case Kind.UPGRADE:
+            fields.upgrade = value if fields.upgrade is None else b""
+            return
+        case Kind.CREDENTIALS:
+            fields.bound = _binds(value)
         case _:  # it passes
             pass
     fields.lines.append(line)
+
+
+def protocols_of(offer: str) -> str:
+    """Return what an Upgrade field offers, without HTTP/2."""
+    offered = [name.strip() for name in offer.split(",")]
+    return ", ".join(name for name in offered if name.lower() not in _NOT_TUNNELLED)
+
+
+def _binds(credentials: bytes) -> bool:
+    """Tell whether credentials or a challenge are for the whole connection."""
+    return credentials.strip().partition(b" ")[0].lower() in _BOUND
 
 
 def _check_expectation(value: bytes) -> None:
@@ -185,7 +170,7 @@ def _check_expectation(value: bytes) -> None:
 def _check_host(value: bytes) -> None:
     valid = _valid_hosts.get(value)
     if valid is None:
-        if len(_valid_hosts) >= _MAX_SPELLINGS:
+        if len(_valid_hosts) >= _MAX_HOSTS:
             _valid_hosts.clear()
         valid = _valid_hosts[value] = valid_host_field(value)
     if not valid:
@@ -222,6 +207,7 @@ def _drop_options(
 class ResponseFields:
     """A response's fields: the lines for the client and what they said."""
 
+    bound = False
     chunked = False
     close = False
     event_stream = False
@@ -231,6 +217,7 @@ class ResponseFields:
     length: int | None = None
     length_line: bytes | None = None
     options: Sequence[bytes] = ()
+    upgrade = b""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -248,11 +235,11 @@ def read_response_fields(raw: Fields) -> ResponseFields:
     """
     fields = ResponseFields()
     lines = fields.lines
-    known = _kind_of
+    known = kind_of
     for name, value in raw:
         kind = known.get(name)
         if kind is None:
-            kind = _learn_kind(name)
+            kind = learn_kind(name)
         line = name + b": " + value + b"\r\n"
         # What nearly every response has is told apart here, the rest by a call.
         if not kind:
@@ -273,24 +260,31 @@ def read_response_fields(raw: Fields) -> ResponseFields:
     return fields
 
 
-def _read_response_field(fields: ResponseFields, kind: int, value: bytes) -> bool:
+def _read_response_field(  # noqa: C901, PLR0912 - one flat table of cases
+    fields: ResponseFields, kind: int, value: bytes
+) -> bool:
     """Learn from a field of the rarer kinds; tell whether it passes."""
     match kind:
-        case _Kind.TYPE:
+        case Kind.TYPE:
             fields.event_stream = value[:17].lower() == b"text/event-stream"
             return True
-        case _Kind.CONNECTION if value == _CLOSE:
+        case Kind.CONNECTION if value == _CLOSE:
             fields.close = True
-        case _Kind.CONNECTION if value in _COMMON_OPTIONS:
+        case Kind.CONNECTION if value in _COMMON_OPTIONS:
             fields.keep_alive = True
-        case _Kind.CONNECTION:
+        case Kind.CONNECTION:
             fields.options = [*fields.options, *_options(value)]
-        case _Kind.CODING:
+        case Kind.CODING:
             _check_coding(value, again=fields.chunked)
             fields.chunked = True
-        case _Kind.KEEP_ALIVE:
+        case Kind.KEEP_ALIVE:
             fields.keep_alive_timeout = _keep_alive_timeout(value)
-        case _Kind.DROP:
+        case Kind.UPGRADE:
+            fields.upgrade = value
+        case Kind.CHALLENGE:
+            fields.bound = fields.bound or any(map(_binds, value.split(b",")))
+            return True
+        case Kind.DROP:
             pass
         case _:
             return True

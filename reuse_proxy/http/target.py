@@ -10,9 +10,17 @@ from typing import Final, NamedTuple
 
 from reuse_proxy.errors import RequestError
 
+TUNNEL: Final = "tunnel"
+
 
 class Origin(NamedTuple):
-    """The core of a pool's key: host is lower-case, without a trailing dot."""
+    """The pool's key: host is lower-case, without a trailing dot.
+
+    ``scheme`` is ``http``, ``https``, or ``tunnel`` for what CONNECT asks for: bytes,
+    of which we know no scheme.  All else that TLS needs follows from host and port:
+    server name, trusted authorities and client certificate; so connections that
+    differ in one of these are never shared.
+    """
 
     scheme: str
     host: str
@@ -20,7 +28,8 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        scheme = "" if self.scheme == TUNNEL else f"{self.scheme}://"
+        return f"{scheme}{host}:{self.port}"
 
 
 class ProxyTarget(NamedTuple):
@@ -35,11 +44,18 @@ class ProxyTarget(NamedTuple):
     path: bytes
 
 
-_DEFAULT_PORTS: Final = {b"http": 80, b"ws": 80}
+# WebSocket clients send ws:// and wss:// through a proxy, and mean http and https.
+_SCHEMES: Final = {
+    b"http": ("http", 80),
+    b"ws": ("http", 80),
+    b"https": ("https", 443),
+    b"wss": ("https", 443),
+}
 # RFC 3986 section 3.2.2 without percent-encoding: a DNS name, an IPv4 address in
 # any spelling, or a bracketed IPv6 address.  Underscores occur in container names.
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]")
 _AUTHORITY: Final = re.compile(rb"(?P<host>" + _HOST.pattern + rb")(?::(?P<port>\d*))?")
+_NO_FRAGMENT: Final = "A request target has no #fragment (RFC 9110 section 4.1)."
 _MAX_KNOWN: Final = 4096
 _known: dict[tuple[bytes, bytes], Origin] = {}
 
@@ -77,12 +93,12 @@ def _parse_absolute(target: bytes, method: str) -> ProxyTarget:
     elif path[0] != 0x2F:
         path = b"/" + path
     if b"#" in path:
-        raise RequestError("A request target has no #fragment (RFC 9110 section 4.1).")
+        raise RequestError(_NO_FRAGMENT)
     return ProxyTarget(origin, authority, path)
 
 
-def parse_authority(target: bytes) -> tuple[str, int]:
-    """Return host and port of a CONNECT target (RFC 9110 section 9.3.6).
+def parse_connect(target: bytes) -> Origin:
+    """Return what a CONNECT target names (RFC 9110 section 9.3.6).
 
     Raises:
         RequestError: the target is not host:port with a port from 1 to 65535.
@@ -90,7 +106,34 @@ def parse_authority(target: bytes) -> tuple[str, int]:
     match = _AUTHORITY.fullmatch(target)
     if match is None or not match["port"]:
         raise RequestError("A CONNECT target is host:port, and both are needed.")
-    return _host_name(match["host"]), _port(match["port"])
+    return _read_authority(TUNNEL, target, 0)
+
+
+def target_inside(
+    origin: Origin, target: bytes, host: bytes | None, method: str
+) -> ProxyTarget:
+    """Return what is asked for inside of a CONNECT that has been opened.
+
+    Args:
+        origin: what CONNECT asked for, with TLS.
+        target: mostly a path; the absolute form must name the same origin.
+        host: the Host field, which goes on as it came; HTTP/1.0 may have none.
+        method: as in :func:`parse_absolute`.
+
+    Raises:
+        RequestError: the target is malformed, or for somebody else.
+    """
+    if target[:1] == b"/" or target == b"*":
+        if b"#" in target:
+            raise RequestError(_NO_FRAGMENT)
+        authority = str(origin).removeprefix("https://").removesuffix(":443")
+        return ProxyTarget(origin, host or authority.encode(), target)
+    parsed = parse_absolute(target, method=method)
+    if parsed.origin != origin:
+        raise RequestError(
+            f"This connection was opened for {origin}, and the target is elsewhere."
+        )
+    return parsed
 
 
 def valid_host_field(value: bytes) -> bool:
@@ -117,24 +160,23 @@ def _remember(scheme: bytes, authority: bytes) -> Origin:
 
 
 def _origin(scheme: bytes, authority: bytes) -> Origin:
-    if scheme == b"https":
+    known = _SCHEMES.get(scheme)
+    if known is None:
         raise RequestError(
-            "This proxy does not open TLS to an origin itself: "
-            "send https:// targets through CONNECT.",
-            status=501,
-        )
-    default_port = _DEFAULT_PORTS.get(scheme)
-    if default_port is None:
-        raise RequestError(
-            "Only http:// targets are forwarded; "
+            "Only http:// and https:// targets are forwarded; "
             f"the scheme {scheme.decode('latin-1')!a} is not.",
             status=501,
         )
+    name, default_port = known
     if b"@" in authority:
         raise RequestError(
-            "A user name in an http:// target is an error (RFC 9110 section 4.2.4); "
+            "A user name in a target is an error (RFC 9110 section 4.2.4); "
             "send an Authorization field instead."
         )
+    return _read_authority(name, authority, default_port)
+
+
+def _read_authority(scheme: str, authority: bytes, default_port: int) -> Origin:
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         raise RequestError("The request target's host or port is malformed.")
@@ -142,7 +184,7 @@ def _origin(scheme: bytes, authority: bytes) -> Origin:
     name = _host_name(match["host"])
     if ":" in name and not _is_ipv6(name):
         raise RequestError("The request target's host is no IPv6 address.")
-    return Origin("http", name, port)
+    return Origin(scheme, name, port)
 
 
 def _is_ipv6(text: str) -> bool:

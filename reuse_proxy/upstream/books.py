@@ -10,19 +10,25 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.stats import OriginStats
 
 
 class State(StrEnum):
-    """Where a connection is in its life."""
+    """Where a connection is in its life.
+
+    A private one waits for the next request of the one client that it belongs to; one
+    that has become a tunnel carries bytes of which we know nothing.
+    """
 
     CONNECTING = "connecting"
     ACTIVE = "active"
     IDLE = "idle"
     DRAINING = "draining"
+    PRIVATE = "private"
+    TUNNEL = "tunnel"
     CLOSED = "closed"
 
 
@@ -41,6 +47,8 @@ class CloseReason(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     TIMEOUT = "timeout"
     DNS_CHANGE = "dns_change"
+    CLIENT_LEFT = "client_left"
+    TUNNEL_END = "tunnel_end"
     SHUTDOWN = "shutdown"
 
 
@@ -50,6 +58,7 @@ class Miss(StrEnum):
     FIRST = "first"
     BUSY = "busy"
     UNSAFE_METHOD = "unsafe_method"
+    TUNNEL = "tunnel"
 
 
 class Poolable(Protocol):
@@ -146,9 +155,11 @@ class OriginPool:
         "learned_at",
         "learned_idle_limit",
         "origin",
+        "private",
         "recheck_at",
         "renewed_at",
         "stats",
+        "tunnels",
         "used_at",
         "waiters",
     )
@@ -159,6 +170,8 @@ class OriginPool:
         self.idle: list[Poolable] = []
         self.active: set[Poolable] = set()
         self.draining: set[Poolable] = set()
+        self.private: set[Poolable] = set()
+        self.tunnels: set[Poolable] = set()
         self.waiters: deque[Waiter] = deque()
         self.dialing = 0
         self.closing = 0
@@ -175,13 +188,37 @@ class OriginPool:
 
     @property
     def open(self) -> int:
-        """Established connections in the books."""
-        return len(self.idle) + len(self.active) + len(self.draining)
+        """Established connections that carry requests."""
+        return (
+            len(self.idle) + len(self.active) + len(self.draining) + len(self.private)
+        )
 
     @property
     def sockets(self) -> int:
-        """All sockets: established, being dialled, and being closed."""
+        """Sockets under the origin's cap: open, being dialled, and being closed.
+
+        Tunnels count under the global cap alone.
+        """
         return self.open + self.dialing + self.closing
+
+    def connections(self) -> "Iterator[Poolable]":
+        """Yield every connection that is open, tunnels included."""
+        yield from self.active
+        yield from self.draining
+        yield from self.private
+        yield from self.tunnels
+        yield from self.idle
+
+    def states(self) -> dict[str, int]:
+        """Count the sockets by state."""
+        return {
+            State.CONNECTING: self.dialing,
+            State.ACTIVE: len(self.active),
+            State.DRAINING: len(self.draining),
+            State.PRIVATE: len(self.private),
+            State.TUNNEL: len(self.tunnels),
+            State.IDLE: len(self.idle),
+        }
 
     def waiting(self, now: float) -> tuple[int, float]:
         """Return how many requests wait and for how long the oldest has, in seconds."""
@@ -193,6 +230,7 @@ class OriginPool:
             f"<OriginPool {self.origin} active={len(self.active)} "
             f"idle={len(self.idle)} draining={len(self.draining)} "
             f"dialing={self.dialing} closing={self.closing} "
+            f"private={len(self.private)} tunnels={len(self.tunnels)} "
             f"waiting={len(self.waiters)}>"
         )
 

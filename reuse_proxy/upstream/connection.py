@@ -16,12 +16,15 @@ from reuse_proxy.errors import (
     UpstreamClosedError,
     UpstreamProtocolError,
 )
+from reuse_proxy.http.target import TUNNEL
 from reuse_proxy.upstream.books import CloseReason, State
+from reuse_proxy.upstream.endings import ended_early
 from reuse_proxy.upstream.response import ResponseReader
 
 if TYPE_CHECKING:
+    import ssl
+
     from reuse_proxy.upstream.books import OriginPool
-    from reuse_proxy.upstream.response import ResponseHead
 
 # Response bytes held for an exchange that is not taking them; one read of uvloop
 # is up to 256 KB, so the upper mark is passed by at most that.
@@ -29,7 +32,9 @@ _HIGH_WATER: Final = 256 * 1024
 # Linux alone tells a FIN from data without reading.
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
-_IDLE: Final = State.IDLE
+_RESTING: Final = (State.IDLE, State.PRIVATE)
+# For how long bytes of a tunnel may be waited for that no client came to claim.
+_UNCLAIMED_S: Final = 1.0
 
 
 class ConnectionOwner(Protocol):
@@ -96,6 +101,8 @@ class UpstreamConnection(AsyncioProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._can_write: asyncio.Future[None] | None = None
         self.response = ResponseReader()
+        if pool.origin.scheme == TUNNEL:
+            self.response.idle_limit = _UNCLAIMED_S
         self.state = State.CONNECTING
         self.leases = 0
         self.requests = 0
@@ -148,15 +155,18 @@ class UpstreamConnection(AsyncioProtocol):
             events & _POLLRDHUP for _, events in self._poll.poll(0)
         )
 
-    def send(self, method: str, head: bytes, *, complete: bool) -> None:
+    def send(
+        self, method: str, head: bytes, *, complete: bool, upgrade: bool = False
+    ) -> None:
         """Start an exchange: write a request's head, and its body where it is short.
 
         Args:
             method: decides whether the response has a body.
             head: the bytes to write.
             complete: nothing more of the request follows.
+            upgrade: the request asks for another protocol.
         """
-        self.response.expect(method)
+        self.response.expect(method, upgrade=upgrade)
         self.request_sent = complete
         self.requests += 1
         if self._transport is not None:
@@ -207,11 +217,6 @@ class UpstreamConnection(AsyncioProtocol):
         while not (response.heads or response.body or response.complete):
             await self.arrival()
 
-    def take_head(self) -> "ResponseHead | None":
-        """Return the next response head that has come."""
-        heads = self.response.heads
-        return heads.popleft() if heads else None
-
     def take_body(self) -> list[bytes]:
         """Return the body bytes that have come, and make room for more."""
         response = self.response
@@ -220,6 +225,32 @@ class UpstreamConnection(AsyncioProtocol):
         if not self.reading:
             self._resume()
         return body
+
+    def detach(self) -> "tuple[asyncio.Transport, bytes]":
+        """Give the transport away, with bytes that came behind a 101 response.
+
+        The new protocol tells :meth:`connection_lost` of its end.
+
+        Raises:
+            UpstreamClosedError: the connection has closed meanwhile.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise UpstreamClosedError(
+                f"{self.pool.origin} closed the connection at once."
+            )
+        if not self.reading:
+            self._resume()
+        return transport, self.response.behind
+
+    @property
+    def tls(self) -> "ssl.SSLObject | None":
+        """What TLS has agreed on, if it is spoken."""
+        if self._transport is None:
+            return None
+        return cast(
+            "ssl.SSLObject | None", self._transport.get_extra_info("ssl_object")
+        )
 
     # Release...
 
@@ -239,18 +270,6 @@ class UpstreamConnection(AsyncioProtocol):
             and not response.surplus
             and self.error is None
         )
-
-    @property
-    def reason_to_close(self) -> CloseReason:
-        """Why a connection that is not reusable is discarded."""
-        response = self.response
-        if response.surplus:
-            return CloseReason.UNSOLICITED
-        if self.error is not None:
-            return _reason_of(self.error)
-        if not self.request_sent or not response.complete:
-            return CloseReason.ABORTED
-        return CloseReason.SERVER_CLOSE
 
     def discard_body(self) -> None:
         """Drop what has not been taken, and keep nothing more (design D7)."""
@@ -277,7 +296,7 @@ class UpstreamConnection(AsyncioProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what the origin sent."""
         self.moved = True
-        if self.state is _IDLE:
+        if self.state in _RESTING:
             self.response.surplus = True
             self._owner.connection_broken(self, CloseReason.UNSOLICITED)
             return
@@ -296,7 +315,7 @@ class UpstreamConnection(AsyncioProtocol):
 
     def eof_received(self) -> None:
         """Take the origin's FIN: the end of a close-delimited body, or too early."""
-        if self.state is _IDLE:
+        if self.state in _RESTING:
             self._owner.connection_broken(self, CloseReason.SERVER_CLOSE)
         elif self.response.complete or not self.response.end():
             self._closed_early(None)
@@ -306,7 +325,7 @@ class UpstreamConnection(AsyncioProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Settle whatever still waits and tell the owner that the socket is gone."""
         self._transport = None
-        if self.state is _IDLE:
+        if self.state in _RESTING:
             self._owner.connection_broken(self, CloseReason.SERVER_CLOSE)
         else:
             self._closed_early(exc)
@@ -331,11 +350,7 @@ class UpstreamConnection(AsyncioProtocol):
     def _closed_early(self, exc: Exception | None) -> None:
         response = self.response
         if not response.complete and self.error is None:
-            how = "reset" if exc else "closed"
-            self.error = UpstreamClosedError(
-                f"The origin {how} the connection before its response was complete.",
-                error="http_response_incomplete" if response.received else None,
-            )
+            self.error = ended_early(exc, received=response.received)
         response.persistent = False
         self._wake()
 
@@ -353,11 +368,3 @@ class UpstreamConnection(AsyncioProtocol):
             f"<UpstreamConnection {self.pool.origin} {self.state} "
             f"requests={self.requests}>"
         )
-
-
-def _reason_of(error: ProxyError) -> CloseReason:
-    if isinstance(error, UpstreamProtocolError):
-        return CloseReason.PROTOCOL_ERROR
-    if isinstance(error, UpstreamClosedError):
-        return CloseReason.TRUNCATED
-    return CloseReason.TIMEOUT

@@ -1,10 +1,11 @@
-"""Dialling: name to addresses, policy on each, happy eyeballs, TCP options."""
+"""Dialling: name to addresses, policy on each, happy eyeballs, TCP options, TLS."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohappyeyeballs
 
@@ -14,16 +15,25 @@ from reuse_proxy.errors import (
     UpstreamConnectError,
     UpstreamTimeoutError,
 )
+from reuse_proxy.upstream import tls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohappyeyeballs import AddrInfoType
 
     from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.dns import NameCache
     from reuse_proxy.upstream.policy import DestinationPolicy
     from reuse_proxy.upstream.stats import SessionStats
+    from reuse_proxy.upstream.tls import TlsContexts
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _HAPPY_EYEBALLS_DELAY_S: Final = 0.25
+_LEAST_TLS_S: Final = 0.1
+# For how long a peer may take to answer our close; we mostly abort.
+_TLS_SHUTDOWN_S: Final = 1.0
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE)
 # A peer that vanished without a FIN is found out within about two minutes.
 _KEEPALIVE: Final = (
@@ -41,14 +51,20 @@ class Dialer:
         self,
         names: "NameCache",
         policy: "DestinationPolicy",
+        tls: "TlsContexts",
         *,
         connect_timeout: float,
+        tls_timeout: float,
         stats: "SessionStats",
     ) -> None:
         self._names = names
         self._policy = policy
+        self._tls = tls
         self._timeout = connect_timeout
+        self._tls_timeout = tls_timeout
         self._stats = stats
+        self._handshaking: set[socket.socket] = set()
+        self._abandoned = False
 
     async def dial(self, origin: "Origin") -> tuple[socket.socket, float]:
         """Open one connected socket; return it and the seconds that TCP took.
@@ -90,6 +106,87 @@ class Dialer:
         _keep_alive(sock)
         self._stats.connect_seconds["tcp"].observe(seconds)
         return sock, seconds
+
+    async def attach(
+        self,
+        origin: "Origin",
+        sock: socket.socket,
+        protocol: "Callable[[], P]",
+        *,
+        spent: float,
+    ) -> "tuple[P, float]":
+        """Hand a connected socket to the loop, through TLS where the origin wants it.
+
+        Must not be cancelled: uvloop attaches the socket after ``connection_made``,
+        and one that is closed in between is closed twice, the second time under
+        somebody else's number.  :meth:`abandon` ends what takes too long.
+
+        Args:
+            origin: tells whether TLS is spoken, and with whom.
+            sock: from :meth:`dial`.
+            protocol: makes what receives.
+            spent: seconds of ``tls_timeout`` that are over.
+
+        Returns:
+            The protocol, and the seconds that TLS took.
+
+        Raises:
+            UpstreamConnectError: no TLS, or not with a certificate that is trusted.
+            UpstreamTimeoutError: ``tls_timeout`` has passed.
+        """
+        loop = asyncio.get_running_loop()
+        if origin.scheme == "https":
+            return await self._attach_tls(origin, sock, protocol, spent=spent)
+        try:
+            _, made = await loop.create_connection(protocol, sock=sock)
+        except OSError as exc:
+            raise UpstreamConnectError(
+                f"Connecting to {origin} failed: {exc}."
+            ) from exc
+        return made, 0.0
+
+    async def _attach_tls(
+        self,
+        origin: "Origin",
+        sock: socket.socket,
+        protocol: "Callable[[], P]",
+        *,
+        spent: float,
+    ) -> "tuple[P, float]":
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            context = await self._tls.context(origin)
+            if self._abandoned:
+                raise UnavailableError("The proxy is stopping.")  # noqa: TRY301
+        except BaseException:
+            sock.close()
+            raise
+        self._handshaking.add(sock)
+        try:
+            transport, made = await loop.create_connection(
+                protocol,
+                sock=sock,
+                ssl=context,
+                server_hostname=origin.host,
+                ssl_handshake_timeout=max(self._tls_timeout - spent, _LEAST_TLS_S),
+                ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
+            )
+        except (OSError, ValueError) as exc:
+            raise tls.translate(origin, exc, seconds=self._tls_timeout) from exc
+        finally:
+            self._handshaking.discard(sock)
+        seconds = loop.time() - started
+        self._stats.connect_seconds["tls"].observe(seconds)
+        context.remember(origin.host, transport.get_extra_info("ssl_object"))
+        return made, seconds
+
+    def abandon(self) -> None:
+        """End every handshake that is under way, and begin no other."""
+        self._abandoned = True
+        for sock in self._handshaking:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     async def _addresses(self, host: str, port: int) -> "list[AddrInfoType]":
         allowed: list[AddrInfoType] = []

@@ -10,6 +10,8 @@ One :class:`Pool` holds all origins, because the cap on sockets is global.
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from reuse_proxy.http.target import TUNNEL
+from reuse_proxy.upstream.ages import MAX_REMEMBERED, Ages
 from reuse_proxy.upstream.books import (
     Action,
     Close,
@@ -33,18 +35,8 @@ if TYPE_CHECKING:
 _ACTIVE: Final = State.ACTIVE
 _IDLE: Final = State.IDLE
 _CLOSED: Final = State.CLOSED
-_LEARNED_SHARE: Final = 0.8
-# A close after less than this is no idle timeout, which servers count in seconds: a
-# restart, or a cap on requests per connection, must not end reuse for minutes.
-_IDLE_CLOSE_S: Final = 1.0
 # Between failed dials while other connections of the origin may still serve.
 _DIAL_BACKOFF_S: Final = 1.0
-# An origin without sockets is remembered for what was learned of it: briefly where
-# that is nothing, and not at all while there are more than so many.
-_REMEMBERED_UNSEEN_S: Final = 1.0
-_MAX_REMEMBERED: Final = 10_000
-# A pool that was opened at once is renewed over this share of the lifetime.
-_RENEWAL_SHARE: Final = 0.1
 
 
 class Pool:
@@ -52,6 +44,7 @@ class Pool:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self.ages = Ages(limits)
         self.origins: dict[Origin, OriginPool] = {}
         self.sockets = 0
         # Least recently used first; eviction takes from the front.
@@ -79,6 +72,8 @@ class Pool:
 
     def miss(self, pool: OriginPool) -> str:
         """Tell why :meth:`take` has nothing to give; read before queueing."""
+        if pool.origin.scheme == TUNNEL:
+            return Miss.TUNNEL
         if pool.idle:
             return Miss.UNSAFE_METHOD
         if pool.active or pool.draining or pool.dialing:
@@ -127,7 +122,7 @@ class Pool:
         self._serve_idle(pool, now, actions)
         while len(pool.waiters) > pool.dialing:
             waiter = pool.waiters[pool.dialing]
-            at = self._dial_time(pool, waiter)
+            at = self.ages.dial_time(pool, waiter)
             if at > now:
                 if pool.recheck_at <= now or at < pool.recheck_at:
                     pool.recheck_at = at
@@ -183,7 +178,7 @@ class Pool:
         pool.draining.discard(connection)
         reason = connection.retire
         if reason is None and now >= connection.expires_at:
-            reason = self._expired(connection, now)
+            reason = self.ages.expired(connection, now)
         if reason is None and connection.idle_limit <= 0:
             reason = CloseReason.SERVER_CLOSE
         if reason is not None:
@@ -196,6 +191,27 @@ class Pool:
         connection.pool.draining.add(connection)
         connection.state = State.DRAINING
 
+    def reserve(self, connection: Poolable, now: float) -> None:
+        """Keep a connection for the client that it is authenticated for (S30)."""
+        self._leave_lease(connection, State.PRIVATE)
+        connection.pool.private.add(connection)
+        connection.idle_since = now
+
+    def resume(self, connection: Poolable) -> None:
+        """Lease a private connection to its client once more."""
+        pool = connection.pool
+        pool.private.discard(connection)
+        pool.active.add(connection)
+        connection.leases += 1
+        connection.state = _ACTIVE
+
+    def hand_over(self, connection: Poolable, now: float) -> list[Action]:
+        """Make a leased connection a tunnel, which never comes back."""
+        pool = connection.pool
+        self._leave_lease(connection, State.TUNNEL)
+        pool.tunnels.add(connection)
+        return self.assign(pool, now)
+
     def discard(self, connection: Poolable, reason: CloseReason) -> list[Action]:
         """Take a connection out of the open ones; its socket counts until gone."""
         if connection.state is _CLOSED:
@@ -204,8 +220,8 @@ class Pool:
         if connection.state is _IDLE:
             pool.idle.remove(connection)
             self._idle.pop(connection, None)
-        pool.active.discard(connection)
-        pool.draining.discard(connection)
+        for others in (pool.active, pool.draining, pool.private, pool.tunnels):
+            others.discard(connection)
         connection.state = _CLOSED
         pool.closing += 1
         pool.last_close = reason
@@ -224,74 +240,25 @@ class Pool:
     def sweep(self, now: float) -> list[Action]:
         """Once a second: expire idle connections and waiters, forget unused origins."""
         actions: list[Action] = []
-        for connection in list(self._idle):
-            reason = self._expired(connection, now)
+        private = (c for pool in self.origins.values() for c in pool.private)
+        for connection in [*self._idle, *private]:
+            reason = self.ages.expired(connection, now)
             if reason is not None:
                 actions += self.discard(connection, reason)
-        crowded = len(self.origins) > _MAX_REMEMBERED
+        crowded = len(self.origins) > MAX_REMEMBERED
         for pool in list(self.origins.values()):
             actions += self._expire_waiters(pool, now)
             if pool.waiters:
                 actions += self.assign(pool, now)
-            if pool.sockets or pool.waiters:
+            if pool.sockets or pool.waiters or pool.tunnels:
                 pool.used_at = now
-            elif crowded or now - pool.used_at > self._memory(pool):
+            elif crowded or now - pool.used_at > self.ages.memory(pool):
                 del self.origins[pool.origin]
             if now - pool.learned_at > self._limits.max_lifetime:
                 pool.learned_idle_limit = float("inf")
         return actions
 
-    def learn_idle_close(self, connection: Poolable, now: float) -> None:
-        """Note that the origin closed a connection that was idle (design D10)."""
-        pool = connection.pool
-        idle = now - connection.idle_since
-        if idle < _IDLE_CLOSE_S:
-            return
-        pool.learned_idle_limit = min(pool.learned_idle_limit, _LEARNED_SHARE * idle)
-        pool.learned_at = now
-
-    def learn_connect(self, pool: OriginPool, seconds: float) -> None:
-        """Note how long a TCP connect took; the mean leans to the newest."""
-        mean = pool.connect_seconds
-        pool.connect_seconds = seconds if mean is None else mean + (seconds - mean) / 4
-
     # Rules...
-
-    def _memory(self, pool: OriginPool) -> float:
-        """Return for how many seconds an origin without sockets is kept in mind."""
-        seen = pool.last_close is not None
-        return self._limits.max_lifetime if seen else _REMEMBERED_UNSEEN_S
-
-    def _idle_limit(self, pool: OriginPool, connection: Poolable) -> float:
-        return min(
-            self._limits.idle_timeout, pool.learned_idle_limit, connection.idle_limit
-        )
-
-    def _expired(self, connection: Poolable, now: float) -> CloseReason | None:
-        """Tell whether a connection that carries no lease is to be closed by time."""
-        pool = connection.pool
-        if now >= connection.expires_at:
-            spacing = self._limits.max_lifetime * _RENEWAL_SHARE / max(pool.open, 1)
-            if now - pool.renewed_at >= spacing:
-                pool.renewed_at = now
-                return CloseReason.EXPIRED_AGE
-        if (
-            connection.state is _IDLE
-            and now - connection.idle_since >= self._idle_limit(pool, connection)
-        ):
-            return CloseReason.EXPIRED_IDLE
-        return None
-
-    def _patience(self, pool: OriginPool) -> float:
-        patience = self._limits.dial_patience
-        if patience is not None:
-            return patience
-        return min(max((pool.connect_seconds or 0.0) / 2, 0.002), 0.05)
-
-    def _dial_time(self, pool: OriginPool, waiter: Waiter) -> float:
-        if pool.active or pool.draining:
-            return max(waiter.since + self._patience(pool), pool.dial_at)
-        return pool.dial_at if pool.open else 0.0
 
     def _make_room(self, pool: OriginPool, actions: list[Action]) -> bool:
         """Find a place for one more socket of this origin under both caps."""
@@ -327,6 +294,11 @@ class Pool:
             pool.active.add(connection)
             connection.state = _ACTIVE
 
+    def _leave_lease(self, connection: Poolable, state: State) -> None:
+        connection.leases -= 1
+        connection.pool.active.discard(connection)
+        connection.state = state
+
     def _settle_idle(self, connection: Poolable, now: float) -> list[Action]:
         """Give a free connection to the oldest waiter, a starved origin, or the idle."""
         pool = connection.pool
@@ -360,7 +332,7 @@ class Pool:
         at = 0
         while pool.idle and at < len(pool.waiters):
             waiter, connection = pool.waiters[at], pool.idle[-1]
-            limit = min(self._idle_limit(pool, connection), waiter.max_idle)
+            limit = min(self.ages.idle_limit(pool, connection), waiter.max_idle)
             if now - connection.idle_since >= limit and connection.idle_since < now:
                 # Too old for this one, perhaps not for one that waits behind it.
                 at += 1
@@ -373,10 +345,14 @@ class Pool:
     def _expire_waiters(self, pool: OriginPool, now: float) -> list[Action]:
         actions: list[Action] = []
         limit = self._limits.queue_timeout
-        while pool.waiters and now - pool.waiters[0].since >= limit:
-            waiter = pool.waiters.popleft()
+        # Whoever has a dial under way hears of its end, which has limits of its own.
+        while len(pool.waiters) > pool.dialing:
+            waiter = pool.waiters[pool.dialing]
+            if now - waiter.since < limit:
+                break
+            del pool.waiters[pool.dialing]
             pool.stats.queue_timeouts += 1
-            waiter.error = waited_too_long(pool, limit, self.sockets)
+            waiter.error = waited_too_long(pool, limit, self.sockets, self.tunnels)
             actions.append(Grant(waiter))
         return actions
 
@@ -388,6 +364,13 @@ class Pool:
                 break
             actions += self.assign(starved, now)
         return actions + self.assign(pool, now)
+
+    # Inspect...
+
+    @property
+    def tunnels(self) -> int:
+        """How many of all sockets are tunnels."""
+        return sum(len(pool.tunnels) for pool in self.origins.values())
 
     def __repr__(self) -> str:
         return f"<Pool {self.sockets} sockets, {list(self.origins.values())}>"

@@ -1,11 +1,26 @@
-"""Why a request gets no connection: the sentences of the pool's decisions."""
+"""Why a request gets no connection, or no response: the sentences."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from reuse_proxy.errors import UnavailableError
+from reuse_proxy.errors import ProxyError, UnavailableError, UpstreamProtocolError
 
 if TYPE_CHECKING:
+    import httptools
+
     from reuse_proxy.upstream.books import OriginPool
+
+# The sizes that nginx, squid and HAProxy accept by default lie between 4 and 64 KiB.
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 256
+# Final answers that no origin may give to what we have sent.
+REFUSED: Final[dict[int, tuple[str, str | None]]] = {
+    101: (
+        "The origin switched protocols, which the request did not ask for.",
+        "http_upgrade_failed",
+    ),
+    # RFC 9110 section 15.5.8: a client would give us the origin's password.
+    407: ("The origin answered 407, which is for proxies to say.", None),
+}
 
 
 def queue_full(pool: "OriginPool") -> UnavailableError:
@@ -17,7 +32,7 @@ def queue_full(pool: "OriginPool") -> UnavailableError:
 
 
 def waited_too_long(
-    pool: "OriginPool", seconds: float, sockets: int
+    pool: "OriginPool", seconds: float, sockets: int, tunnels: int
 ) -> UnavailableError:
     """Return the answer to a request that has waited in vain.
 
@@ -25,10 +40,27 @@ def waited_too_long(
         pool: the origin's.
         seconds: how long it might have waited.
         sockets: how many are open to all origins.
+        tunnels: how many of these are tunnels.
     """
     why = f" The last dial failed: {pool.last_failure}" if pool.last_failure else ""
     return UnavailableError(
         f"No connection to {pool.origin} became free within {seconds:g} s "
-        f"(queue_timeout); {pool.open} of its own and {sockets} in all are open "
-        f"(max_per_origin, max_sockets).{why}"
+        f"(queue_timeout); {pool.open} of its own and {sockets} in all are open, "
+        f"{tunnels} of them tunnels (max_per_origin, max_sockets).{why}"
+    )
+
+
+def not_http(exc: "httptools.HttpParserError") -> ProxyError:
+    """Return what a callback raised, or say what the parser minded."""
+    cause = exc.__context__
+    if isinstance(cause, UpstreamProtocolError):
+        return cause
+    return UpstreamProtocolError(f"The origin's response is not valid HTTP/1.1: {exc}.")
+
+
+def head_too_large() -> UpstreamProtocolError:
+    """Return the error for a response head beyond one of its limits."""
+    return UpstreamProtocolError(
+        f"The origin's head exceeds {MAX_HEAD_BYTES} bytes or {MAX_FIELDS} fields.",
+        error="http_response_header_section_size",
     )

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from reuse_proxy.errors import ProxyError, UpstreamProtocolError
+from reuse_proxy.errors import UpstreamProtocolError
 from reuse_proxy.http import framing
 from reuse_proxy.http.headers import read_response_fields
+from reuse_proxy.upstream.refusals import (
+    MAX_FIELDS,
+    MAX_HEAD_BYTES,
+    REFUSED,
+    head_too_large,
+    not_http,
+)
 
 if TYPE_CHECKING:
     from reuse_proxy.http.headers import ResponseFields
 
-# The sizes that nginx, squid and HAProxy accept by default lie between 4 and 64 KiB.
-_MAX_HEAD_BYTES: Final = 64 * 1024
-_MAX_FIELDS: Final = 256
 _MAX_INTERIM: Final = 100
 # Heads, chunk extensions and trailers carry no content; this much of them in one
 # exchange is an attack.  The parser keeps an unfinished field to itself meanwhile.
@@ -41,7 +45,7 @@ class ResponseHead:
         self.reason = reason
         self.fields = fields
         self.http10 = http10
-        self.interim = status < 200
+        self.interim = status < 200 and status != 101
 
 
 class ResponseReader:
@@ -58,6 +62,7 @@ class ResponseReader:
         body_bytes: size of the body so far.
         until_eof: only the end of the connection ends the body.
         idle_limit: for how long the origin keeps the connection, in seconds.
+        behind: bytes that came behind a 101 response; they are not HTTP.
     """
 
     __slots__ = (
@@ -69,6 +74,9 @@ class ResponseReader:
         "_parser",
         "_raw",
         "_reason",
+        "_switched",
+        "_upgrade",
+        "behind",
         "body",
         "body_bytes",
         "buffered",
@@ -94,8 +102,14 @@ class ResponseReader:
         self.expect("")
         self.complete = True
 
-    def expect(self, method: str) -> None:
-        """Start to read the response to a request with this method."""
+    def expect(self, method: str, *, upgrade: bool = False) -> None:
+        """Start to read the response to a request with this method.
+
+        ``upgrade`` tells that the request asks for another protocol.
+        """
+        self._upgrade = upgrade
+        self._switched = False
+        self.behind = b""
         if self._is_head:
             # llhttp cannot be told that no body followed; it waits for one.
             self._parser = httptools.HttpResponseParser(self)
@@ -119,14 +133,20 @@ class ResponseReader:
             UpstreamProtocolError: they are no response that may be forwarded; what
                 came before them can still be taken.
         """
+        if self._switched:
+            self.behind += data
+            return
         self.received = True
         self._feeding = len(data)
         before, done = self.body_bytes, self.complete
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            self._switched = True
+            self.behind = data[exc.args[0] :]
         except httptools.HttpParserError as exc:
             if not self.complete:
-                raise _translated(exc) from exc
+                raise not_http(exc) from exc
             self.surplus = True
         if done or (self._is_head and self.complete and not _ends_head(data)):
             self.surplus = True
@@ -179,22 +199,20 @@ class ResponseReader:
             raise UpstreamProtocolError(
                 f"The origin answered with HTTP/{version} and status {status}."
             )
-        if status in _REFUSED:
-            sentence, error = _REFUSED[status]
+        if status in REFUSED and not (status == 101 and self._upgrade):
+            sentence, error = REFUSED[status]
             raise UpstreamProtocolError(sentence, error=error)
         raw = self._raw
-        if len(raw) > _MAX_FIELDS or self._is_too_large():
-            raise _head_too_large()
+        if len(raw) > MAX_FIELDS or self._is_too_large():
+            raise head_too_large()
         fields = read_response_fields(raw)
         head = ResponseHead(status, self._reason, fields, http10=version == "1.0")
         if status >= 200:
             self._take_final(head)
+        elif status == 101:
+            self._take_switch(head)
         else:
-            self._interim += 1
-            if self._interim > _MAX_INTERIM:
-                raise UpstreamProtocolError(
-                    f"The origin sent more than {_MAX_INTERIM} interim responses."
-                )
+            self._count_interim()
         if not self._discarding:
             self.heads.append(head)
 
@@ -233,46 +251,37 @@ class ResponseReader:
             self.until_eof = True
             self.persistent = False
 
+    def _take_switch(self, head: ResponseHead) -> None:
+        """Take the last head that is HTTP (RFC 9110 section 7.8)."""
+        if not head.fields.upgrade or b"upgrade" not in head.fields.options:
+            raise UpstreamProtocolError(
+                "The origin switched protocols and does not say to which.",
+                error="http_upgrade_failed",
+            )
+        self.final = head
+        self.complete = True
+
     def _is_too_large(self) -> bool:
-        if self._overhead + self._feeding <= _MAX_HEAD_BYTES:
+        if self._overhead + self._feeding <= MAX_HEAD_BYTES:
             return False
         size = sum(len(name) + len(value) + 4 for name, value in self._raw)
-        return size > _MAX_HEAD_BYTES
+        return size > MAX_HEAD_BYTES
+
+    def _count_interim(self) -> None:
+        self._interim += 1
+        if self._interim > _MAX_INTERIM:
+            raise UpstreamProtocolError(
+                f"The origin sent more than {_MAX_INTERIM} interim responses."
+            )
 
     def _count_overhead(self, size: int) -> None:
         self._overhead += size
-        if self.final is None and self._overhead > _MAX_HEAD_BYTES:
-            raise _head_too_large()
+        if self.final is None and self._overhead > MAX_HEAD_BYTES:
+            raise head_too_large()
         if self._overhead > _MAX_OVERHEAD_BYTES:
             raise UpstreamProtocolError(
                 "The origin sends chunk extensions without end."
             )
-
-
-# Final answers that no origin may give to what we have sent.
-_REFUSED: Final[dict[int, tuple[str, str | None]]] = {
-    101: (
-        "The origin switched protocols, which the request did not ask for.",
-        "http_upgrade_failed",
-    ),
-    # RFC 9110 section 15.5.8: a client would give us the origin's password.
-    407: ("The origin answered 407, which is for proxies to say.", None),
-}
-
-
-def _translated(exc: "httptools.HttpParserError") -> ProxyError:
-    """Return what a callback raised, or say what the parser minded."""
-    cause = exc.__context__
-    if isinstance(cause, UpstreamProtocolError):
-        return cause
-    return UpstreamProtocolError(f"The origin's response is not valid HTTP/1.1: {exc}.")
-
-
-def _head_too_large() -> UpstreamProtocolError:
-    return UpstreamProtocolError(
-        f"The origin's head exceeds {_MAX_HEAD_BYTES} bytes or {_MAX_FIELDS} fields.",
-        error="http_response_header_section_size",
-    )
 
 
 def _ends_head(data: bytes) -> bool:

@@ -8,15 +8,12 @@ released, or discarded for a counted reason, exactly once.
 import asyncio
 import random
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never, cast
 
 from reuse_proxy.errors import (
     ProxyError,
     UnavailableError,
     UpstreamClosedError,
-    UpstreamConnectError,
-    UpstreamTimeoutError,
 )
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.books import (
@@ -36,8 +33,10 @@ from reuse_proxy.upstream.connection import UpstreamConnection
 from reuse_proxy.upstream.dialer import Dialer
 from reuse_proxy.upstream.dns import NameCache, is_address
 from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
+from reuse_proxy.upstream.endings import check_progress, reason_to_close
 from reuse_proxy.upstream.pool import Pool
-from reuse_proxy.upstream.stats import SessionStats
+from reuse_proxy.upstream.stats import SessionStats, count_states
+from reuse_proxy.upstream.tls import TlsContexts
 
 if TYPE_CHECKING:
     import socket
@@ -46,7 +45,9 @@ if TYPE_CHECKING:
 
     from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.dns import Addresses
+    from reuse_proxy.upstream.options import SessionOptions
     from reuse_proxy.upstream.policy import DestinationPolicy
+    from reuse_proxy.upstream.private import PrivateConnections
 
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
 _ACTIVE: Final = State.ACTIVE
@@ -55,20 +56,6 @@ _FOREVER: Final = float("inf")
 _LIFETIME_JITTER: Final = 0.1
 # Closing takes one turn of the loop; this only bounds a stuck one.
 _CLOSE_TIMEOUT_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """What the session needs besides the pool's limits; times in seconds."""
-
-    limits: Limits
-    unsafe_reuse_max_idle: float = 4.0
-    drain_max_bytes: int = 16 * 1024 * 1024
-    drain_timeout: float = 2.0
-    connect_timeout: float = 5.0
-    response_timeout: float = 300.0
-    dns_ttl: float = 15.0
-    max_origins: int = 50
 
 
 def _wake(future: "asyncio.Future[None]") -> None:
@@ -81,10 +68,11 @@ class UpstreamSession:
 
     def __init__(
         self,
-        options: SessionOptions,
+        options: "SessionOptions",
         *,
         resolver: "AbstractResolver",
         policy: "DestinationPolicy",
+        tls: TlsContexts | None = None,
         jitter: random.Random | None = None,
     ) -> None:
         self._options = options
@@ -106,7 +94,9 @@ class UpstreamSession:
         self._dialer = Dialer(
             self._names,
             policy,
+            tls or TlsContexts(),
             connect_timeout=options.connect_timeout,
+            tls_timeout=options.tls_timeout,
             stats=self.stats,
         )
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load only
@@ -163,7 +153,7 @@ class UpstreamSession:
             connection.moved = True
             return True
         if connection.hung_up:
-            self.pool.learn_idle_close(connection, self.clock())
+            self.pool.ages.learn_idle_close(connection, self.clock())
         connection.leases -= 1
         self._discard(connection, CloseReason.STALE)
         return False
@@ -200,16 +190,32 @@ class UpstreamSession:
             connection.miss = connection.miss or miss
         return waiter
 
+    def resume(self, connection: UpstreamConnection) -> bool:
+        """Lease a private connection to its client again; tell whether it is ready."""
+        if connection.state is not State.PRIVATE:
+            return False
+        self.pool.resume(connection)
+        return self._is_ready(connection)
+
     # Settle...
 
-    def settle(self, connection: UpstreamConnection) -> None:
+    def settle(
+        self,
+        connection: UpstreamConnection,
+        *,
+        private: "PrivateConnections | None" = None,
+    ) -> None:
         """End a lease: released if the response is complete, else drained or discarded.
 
         Every exchange ends here, once, whether it was served, failed or cancelled.
-        A drain goes on in the background and ends the same way.
+        A drain goes on in the background and ends the same way.  A connection that a
+        client has authenticated is not given to others: it is kept in ``private``, or
+        discarded.
         """
         if connection.state is not _ACTIVE:
             connection.leases -= 1
+        elif private is not None:
+            self._settle_private(connection, private)
         elif connection.reusable:
             if not connection.response.exhausted:
                 connection.discard_body()
@@ -220,7 +226,7 @@ class UpstreamSession:
             or not connection.request_sent
         ):
             connection.leases -= 1
-            self._discard(connection, connection.reason_to_close)
+            self._discard(connection, reason_to_close(connection))
         elif is_too_big(connection, self._options.drain_max_bytes):
             connection.leases -= 1
             self.stats.drains[DrainResult.TOO_BIG] += 1
@@ -230,6 +236,25 @@ class UpstreamSession:
             self._tasks.start(
                 self._drain(connection), name=f"drain {connection.pool.origin}"
             )
+
+    def _settle_private(
+        self, connection: UpstreamConnection, private: "PrivateConnections"
+    ) -> None:
+        if connection.reusable and connection.response.exhausted:
+            self.pool.reserve(connection, self.clock())
+            private.keep(connection)
+        else:
+            connection.leases -= 1
+            self._discard(connection, reason_to_close(connection))
+
+    def close_private(self, connection: UpstreamConnection) -> None:
+        """Discard a private connection whose client has left."""
+        self._discard(connection, CloseReason.CLIENT_LEFT)
+
+    def hand_over(self, connection: UpstreamConnection) -> None:
+        """End a lease by making the connection a tunnel; only its end is still told."""
+        connection.pool.stats.tunnels_opened += 1
+        self._carry_out(self.pool.hand_over(connection, self.clock()))
 
     async def _drain(self, connection: UpstreamConnection) -> None:
         start = connection.response.body_bytes
@@ -251,7 +276,7 @@ class UpstreamSession:
                 connection.leases -= 1
                 reason = CloseReason.DRAIN_REFUSED
                 if result is DrainResult.ERROR:
-                    reason = connection.reason_to_close
+                    reason = reason_to_close(connection)
                 self._discard(connection, reason)
 
     # What connections tell...
@@ -260,14 +285,14 @@ class UpstreamSession:
         self, connection: UpstreamConnection, reason: CloseReason
     ) -> None:
         """Discard an idle connection that its origin closed or spoke on."""
-        if reason is CloseReason.SERVER_CLOSE:
-            self.pool.learn_idle_close(connection, self.clock())
+        if reason is CloseReason.SERVER_CLOSE and connection.state is State.IDLE:
+            self.pool.ages.learn_idle_close(connection, self.clock())
         self._discard(connection, reason)
 
     def connection_gone(self, connection: UpstreamConnection) -> None:
         """Give the place of a closed socket to whoever waits for one."""
         if connection.state is not State.CLOSED:
-            self._discard(connection, connection.reason_to_close)
+            self._discard(connection, reason_to_close(connection))
         now = self.clock()
         self.stats.requests_per_connection.observe(connection.requests)
         self.stats.connection_age_seconds.observe(now - connection.opened_at)
@@ -283,12 +308,10 @@ class UpstreamSession:
         for pool in self.pool.origins.values():
             self._fail_waiters(pool)
         await self._tasks.aclose()
+        self._dialer.abandon()
         await self._adoptions.join()
-        for pool in list(self.pool.origins.values()):
-            for connection in (*pool.idle, *pool.active, *pool.draining):
-                self._discard(
-                    cast("UpstreamConnection", connection), CloseReason.SHUTDOWN
-                )
+        for connection in self.connections():
+            self._discard(connection, CloseReason.SHUTDOWN)
         self._all_gone = self._loop.create_future()
         self._tell_all_gone()
         try:
@@ -300,26 +323,16 @@ class UpstreamSession:
     # Inspect...
 
     def connections(self) -> list[UpstreamConnection]:
-        """Return all open connections."""
+        """Return all open connections, tunnels included."""
         return [
             cast("UpstreamConnection", connection)
             for pool in self.pool.origins.values()
-            for connection in (*pool.active, *pool.draining, *pool.idle)
+            for connection in pool.connections()
         ]
 
     def states(self) -> Counter[tuple[str, ...]]:
         """Count sockets by origin label and state."""
-        states: Counter[tuple[str, ...]] = Counter()
-        for label in self.stats.origins:
-            for state in ("connecting", "active", "draining", "idle"):
-                states[label, state] = 0
-        for pool in self.pool.origins.values():
-            label = pool.stats.label
-            states[label, "connecting"] += pool.dialing
-            states[label, "active"] += len(pool.active)
-            states[label, "draining"] += len(pool.draining)
-            states[label, "idle"] += len(pool.idle)
-        return states
+        return count_states(self.stats.origins, self.pool.origins.values())
 
     @property
     def limits(self) -> Limits:
@@ -367,7 +380,7 @@ class UpstreamSession:
     async def _dial(self, pool: OriginPool) -> None:
         error = ProxyError("This is an error of reuse-proxy itself; see its log.")
         try:
-            sock, seconds = await self._dialer.dial(pool.origin)
+            dialled = await self._dialer.dial(pool.origin)
         except ProxyError as exc:
             error = exc
             pool.stats.connect_failures[error.error] += 1
@@ -378,25 +391,29 @@ class UpstreamSession:
             self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
             raise
         else:
-            self.pool.learn_connect(pool, seconds)
-            self._adoptions.start(self._adopt(pool, sock), name=f"adopt {pool.origin}")
+            self._adoptions.start(
+                self._adopt(pool, *dialled), name=f"adopt {pool.origin}"
+            )
 
-    async def _adopt(self, pool: OriginPool, sock: "socket.socket") -> None:
+    async def _adopt(
+        self, pool: OriginPool, sock: "socket.socket", seconds: float
+    ) -> None:
         """Enter a connected socket into the books as a connection.
 
-        Never cancelled, and in the books only once the loop has the socket for good:
-        uvloop attaches it after ``connection_made``, and one that is closed in
-        between is closed twice, the second time under somebody else's number.
+        Never cancelled, and in the books only once the loop has the socket for good.
         """
         try:
-            _, connection = await self._loop.create_connection(
-                lambda: UpstreamConnection(pool, self, loop=self._loop), sock=sock
+            connection, tls_seconds = await self._dialer.attach(
+                pool.origin,
+                sock,
+                lambda: UpstreamConnection(pool, self, loop=self._loop),
+                spent=seconds,
             )
-        except OSError as exc:
-            error = UpstreamConnectError(f"Connecting to {pool.origin} failed: {exc}.")
+        except ProxyError as error:
             pool.stats.connect_failures[error.error] += 1
             self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
             return
+        self.pool.ages.learn_connect(pool, seconds + tls_seconds)
         lifetime = self._options.limits.max_lifetime
         spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
         connection.expires_at = connection.opened_at + lifetime * spread
@@ -409,25 +426,12 @@ class UpstreamSession:
         self._sweeper = self._loop.call_at(now + _SWEEP_S, self._sweep)
         self._carry_out(self.pool.sweep(now))
         self._names.sweep(now)
+        limit = self._options.response_timeout
         for pool in list(self.pool.origins.values()):
-            for connection in pool.active:
-                self._check_progress(cast("UpstreamConnection", connection), now)
+            for connection in cast("set[UpstreamConnection]", pool.active):
+                check_progress(connection, now, limit=limit)
             if pool.open and not is_address(pool.origin.host):
                 self._names.refresh(pool.origin.host)
-
-    def _check_progress(self, connection: UpstreamConnection, now: float) -> None:
-        """Fail an exchange whose origin has moved no byte for too long."""
-        limit = self._options.response_timeout
-        if connection.moved or not connection.reading:
-            connection.moved = False
-            connection.moved_at = now
-        elif now - connection.moved_at >= limit:
-            connection.fail(
-                UpstreamTimeoutError(
-                    f"{connection.pool.origin} moved no byte for {limit:g} s "
-                    f"(response_timeout)."
-                )
-            )
 
     def _addresses_changed(self, host: str, addresses: "Addresses") -> None:
         """Let go of connections to addresses that a name no longer has."""

@@ -8,10 +8,13 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from reuse_proxy.upstream.books import State
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from reuse_proxy.http.target import Origin
+    from reuse_proxy.upstream.books import OriginPool
 
 OTHER: Final = "other"
 SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
@@ -50,11 +53,13 @@ class OriginStats:
     __slots__ = (
         "closed",
         "connect_failures",
+        "intercepts",
         "label",
         "opened",
         "queue_timeouts",
         "requests",
         "reused",
+        "tunnels_opened",
     )
 
     def __init__(self, label: str) -> None:
@@ -62,8 +67,10 @@ class OriginStats:
         self.opened = 0
         self.reused = 0
         self.queue_timeouts = 0
+        self.tunnels_opened = 0
         self.closed: Counter[str] = Counter()
         self.connect_failures: Counter[str] = Counter()
+        self.intercepts: Counter[str] = Counter()
         self.requests: Counter[tuple[int, str]] = Counter()
 
 
@@ -82,6 +89,7 @@ class SessionStats:
         self.connect_seconds = {
             "dns": Histogram(CONNECT_SECONDS),
             "tcp": Histogram(CONNECT_SECONDS),
+            "tls": Histogram(CONNECT_SECONDS),
         }
         self.queue_wait_seconds = Histogram(SECONDS)
         self.requests_per_connection = Histogram(REQUESTS)
@@ -89,6 +97,7 @@ class SessionStats:
         self.request_seconds = {
             "new": Histogram(SECONDS),
             "reused": Histogram(SECONDS),
+            "tunnel": Histogram(SECONDS),
         }
 
     def admit(self, origin: "Origin") -> OriginStats:
@@ -97,3 +106,18 @@ class SessionStats:
         if label not in self.origins and len(self.origins) >= self._max_origins:
             label = OTHER
         return self.origins.setdefault(label, OriginStats(label))
+
+
+def count_states(
+    labels: "Iterable[str]", pools: "Iterable[OriginPool]"
+) -> Counter[tuple[str, ...]]:
+    """Count sockets by origin label and state, zeros included."""
+    states: Counter[tuple[str, ...]] = Counter()
+    for label in labels:
+        for state in State:
+            if state is not State.CLOSED:
+                states[label, state] = 0
+    for pool in pools:
+        for name, count in pool.states().items():
+            states[pool.stats.label, name] += count
+    return states

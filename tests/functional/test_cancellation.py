@@ -11,6 +11,7 @@ from reuse_proxy.forward import Exchange, ForwardRequest
 from reuse_proxy.http.headers import read_request_fields
 from reuse_proxy.http.target import parse_absolute
 from reuse_proxy.tasks import TaskSet
+from reuse_proxy.upstream.private import PrivateConnections
 from tests.support.books import assert_balanced
 
 SIZE = 400_000
@@ -88,9 +89,16 @@ def forwarded(url: str, *, method: str = "GET", pieces: int = 0, fields=()):
     )
 
 
+class Nobody:
+    """The client of an exchange: connections may belong to it."""
+
+    private: PrivateConnections | None = None
+    left = False
+
+
 async def carry_out(proxy, request, tasks):
     """Run an exchange to its end; return the length of the body."""
-    with Exchange(proxy.session, request, tasks=tasks) as exchange:
+    with Exchange(proxy.session, request, tasks=tasks, client=Nobody()) as exchange:
         head = await exchange.start()
         while head.interim:
             head = await exchange.next_head()
@@ -121,7 +129,7 @@ async def occupied(proxy, origin, tasks):
 
     async def hold():
         request = forwarded(f"{origin.url}/hold")
-        with Exchange(proxy.session, request, tasks=tasks) as exchange:
+        with Exchange(proxy.session, request, tasks=tasks, client=Nobody()) as exchange:
             await exchange.start()
             await asyncio.sleep(0.02)
             origin.release.set()

@@ -121,14 +121,24 @@ async def test_a29_an_empty_port_is_the_default_port(client, names):
     assert_own_error(response, 403, "destination_ip_prohibited")
 
 
-async def test_a30_an_https_target_is_refused_and_never_sent_in_the_clear(
-    client, origin
+@pytest.mark.parametrize("scheme", ["https", "wss", "HTTPS"])
+async def test_a30_an_https_target_is_never_sent_in_the_clear(
+    client, make_origin, scheme
 ):
-    """The client believes in TLS; no plain connection is opened for it."""
-    target = f"https://{origin.name}:{origin.port}/"
+    """The client believes in TLS; an origin that speaks none gets no request."""
+    received = []
 
-    await assert_refused(client, asked(target), 501)
-    assert_untouched(origin)
+    async def plain(connection):
+        received.append(await connection.reader.read(65536))
+        await connection.reply(b"This is not TLS.", status=400)
+
+    origin = await make_origin(plain)
+    await client.send(asked(f"{scheme}://{origin.name}:{origin.port}/secret"))
+    response = await client.response()
+
+    assert_own_error(response, 502, "tls_protocol_error")
+    assert b"does not speak TLS on this port" in response.body
+    assert b"secret" not in b"".join(received)
 
 
 @pytest.mark.parametrize("scheme", ["ws", "HTTP", "Ws", "http"])
@@ -140,7 +150,7 @@ async def test_a31_ws_and_any_spelling_of_http_are_http(client, origin, scheme):
     assert origin.requests[0].target == b"/a"
 
 
-@pytest.mark.parametrize("scheme", ["ftp", "file", "gopher", "wss", "x", "socks"])
+@pytest.mark.parametrize("scheme", ["ftp", "file", "gopher", "tunnel", "x", "socks"])
 async def test_a31_other_schemes_are_refused(client, origin, scheme):
     """501, with the scheme named."""
     target = f"{scheme}://{origin.name}:{origin.port}/"
@@ -253,13 +263,21 @@ async def test_a35_connect_with_an_invalid_authority_is_refused(client, names, t
     assert names.lookups == []
 
 
-async def test_a35_connect_with_a_valid_authority_is_answered_with_a_sentence(
+async def test_a82_connect_to_an_unlisted_port_is_403_and_names_the_setting(
     client, origin
 ):
-    """Tunnels are not there yet; 501 says so and the connection ends."""
+    """The connection ends, and nothing is opened."""
     target = origin.authority.decode()
 
-    await assert_refused(client, asked(target, method="CONNECT"), 501, method="CONNECT")
+    response = await assert_refused(
+        client,
+        asked(target, method="CONNECT"),
+        403,
+        error="http_request_denied",
+        method="CONNECT",
+    )
+
+    assert b"(connect_ports = 443, 8443)" in response.body
     assert_untouched(origin)
 
 

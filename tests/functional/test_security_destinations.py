@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from reuse_proxy.config.settings import load
+from reuse_proxy.config.loading import load
 from reuse_proxy.service import Service
 from tests.support.client import Client
 

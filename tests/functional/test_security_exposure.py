@@ -6,7 +6,7 @@ import re
 import pytest
 
 from reuse_proxy.config.address import Address
-from reuse_proxy.config.settings import load
+from reuse_proxy.config.loading import load
 from reuse_proxy.errors import SettingsError
 from tests.support.client import Client, request_bytes
 from tests.support.machine import own_address

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from reuse_proxy.config.settings import load
+from reuse_proxy.config.loading import load
 from reuse_proxy.service import Service
 from tests.support.client import request_bytes
 

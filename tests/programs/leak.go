@@ -1,6 +1,6 @@
 // A Go program with one of the mistakes of the table in the README.
 //
-//	leak -mistake=MISTAKE -n=100 [-post] URL
+//	leak -mistake=MISTAKE -n=100 [-post] [-show] URL
 //
 // It knows nothing of a proxy but what the environment says.
 package main
@@ -21,6 +21,7 @@ func main() {
 	mistake := flag.String("mistake", "none", "none, closeonly, unread or newtransport")
 	n := flag.Int("n", 100, "sequential requests")
 	post := flag.Bool("post", false, "POST instead of GET")
+	show := flag.Bool("show", false, "print the bodies that are read, a line for each")
 	flag.Parse()
 	url := flag.Arg(0)
 
@@ -56,8 +57,11 @@ func main() {
 		case "unread":
 			held = append(held, response) // neither read nor closed
 		default:
-			io.Copy(io.Discard, response.Body)
+			body, _ := io.ReadAll(response.Body)
 			response.Body.Close()
+			if *show {
+				fmt.Println(string(body))
+			}
 		}
 	}
 	time.Sleep(10 * time.Millisecond)

@@ -6,4 +6,6 @@ import requests
 
 url, count = sys.argv[1], int(sys.argv[2])
 for _ in range(count):
-    requests.get(url, timeout=10).raise_for_status()
+    response = requests.get(url, timeout=10)
+    response.raise_for_status()
+    print(response.text)  # noqa: T201

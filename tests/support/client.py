@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -62,6 +63,25 @@ class Client:
     async def get(self, url: str, *fields: str, method: str = "GET") -> Response:
         """Send a bodyless request in absolute-form and read the response."""
         await self.send(request_bytes(url, *fields, method=method))
+        return await self.response(method)
+
+    async def connect(self, authority: bytes | str) -> int:
+        """Send a CONNECT request, read its answer and return the status."""
+        name = authority if isinstance(authority, bytes) else authority.encode()
+        await self.send(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (name, name))
+        async with asyncio.timeout(15):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+        return int(head.split(b" ")[1])
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Speak TLS from here on; requests are in origin-form then."""
+        async with asyncio.timeout(15):
+            await self.writer.start_tls(context, server_hostname=host)
+
+    async def ask(self, target: str, *fields: str, method: str = "GET") -> Response:
+        """Send a bodyless request in origin-form and read the response."""
+        lines = [f"{method} {target} HTTP/1.1", *fields, "", ""]
+        await self.send("\r\n".join(lines).encode("latin-1"))
         return await self.response(method)
 
     async def response(self, method: str = "GET") -> Response:
@@ -136,7 +156,7 @@ class Client:
     async def close(self) -> None:
         """Close."""
         self.writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # a reset, or a TLS error told before
             await self.writer.wait_closed()
 
     async def __aexit__(

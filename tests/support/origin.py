@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ class Origin:
     script: Script
     host: str = "127.0.0.1"
     name: str = "origin.test"
+    tls: ssl.SSLContext | None = None
     accepted: int = 0
     open: int = 0
     requests: list[Request] = field(default_factory=list)
@@ -143,7 +145,7 @@ class Origin:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._accept, self.host, 0, limit=2**20, backlog=1024
+            self._accept, self.host, 0, limit=2**20, backlog=1024, ssl=self.tls
         )
         return self
 
@@ -156,7 +158,7 @@ class Origin:
     @property
     def url(self) -> str:
         """Its URL under a name that is not loopback's, without a trailing slash."""
-        return f"http://{self.name}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.name}:{self.port}"
 
     @property
     def authority(self) -> bytes:

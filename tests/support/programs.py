@@ -2,24 +2,56 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
+NODE = PROGRAMS / "node"
 SKIP_NOTHING = "TESTS_SKIP_NOTHING"
+
+# What a machine may have set for its own proxy and its own authorities; a client must
+# see only what its test says.
+_OF_THE_MACHINE = re.compile(
+    r".*_proxy|.*ca_?bundle|.*ca_?certs?|(curl|git|node|npm|pip|ssl_cert|websockets)_.*",
+    re.IGNORECASE,
+)
 
 
 def need(program: str) -> str:
     """Return a program's path; where it is missing, skip, or fail in CI."""
     path = shutil.which(program)
     if path is None:
-        if os.environ.get(SKIP_NOTHING):
-            pytest.fail(f"{program} is missing, and nothing may be skipped here")
-        pytest.skip(f"{program} is not installed")
+        _missing(program)
     return path
+
+
+def node_program(name: str) -> list[str]:
+    """Return the command of a program that needs Node and undici."""
+    node = need("node")
+    if not (NODE / "node_modules" / "undici").is_dir():
+        _missing("undici")
+    return [node, str(NODE / name)]
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get(SKIP_NOTHING):
+        pytest.fail(f"{what} is missing, and nothing may be skipped here")
+    pytest.skip(f"{what} is not installed")
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without the machine's own proxies and authorities."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not _OF_THE_MACHINE.fullmatch(key)
+    }
 
 
 def build_go(source: str, target: Path) -> Path:
@@ -40,22 +72,31 @@ def build_go(source: str, target: Path) -> Path:
     return binary
 
 
-async def run(*command: str, proxy: str | None = None, seconds: float = 60) -> str:
-    """Run a program with HTTP_PROXY or without; return what it printed.
+async def run(
+    *command: str,
+    proxy: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 60,
+) -> str:
+    """Run a program with a proxy in its environment or without; return its output.
+
+    Args:
+        command: the program and its arguments.
+        proxy: the proxy's URL, for HTTP and for HTTPS.
+        environment: what is set besides.
+        seconds: how long it may take.
 
     Raises:
         AssertionError: it ended with another code than 0, or did not end.
     """
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key.lower() not in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-    }
+    variables = clean_environment() | dict(environment or {})
     if proxy is not None:
-        environment |= {"HTTP_PROXY": proxy, "http_proxy": proxy}
+        # Some programs read only the one spelling, some only the other.
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            variables |= {name: proxy, name.lower(): proxy}
     process = await asyncio.create_subprocess_exec(
         *command,
-        env=environment,
+        env=variables,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

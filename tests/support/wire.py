@@ -52,9 +52,9 @@ class Wire:
 
     async def head(self):
         """Receive up to the next head."""
-        while (head := self.connection.take_head()) is None:
+        while not (heads := self.connection.response.heads):
             await self.connection.receive()
-        return head
+        return heads.popleft()
 
     async def body(self):
         """Receive the rest of the body."""

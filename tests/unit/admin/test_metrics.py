@@ -6,12 +6,15 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reuse_proxy.admin.metrics import PREFIX, ProxyCollector, make_registry
+from reuse_proxy.admin.families import PREFIX
+from reuse_proxy.admin.metrics import ProxyCollector, make_registry
 from reuse_proxy.downstream.stall import StallWatch
+from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.http.target import Origin
-from reuse_proxy.upstream.books import CloseReason, Limits, Miss, OriginPool
+from reuse_proxy.upstream.books import CloseReason, Limits, Miss, OriginPool, State
+from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
+from reuse_proxy.upstream.session import UpstreamSession
 
 ALLOWED = {"origin", "state", "scope", "reason", "error", "code_class", "via"}
 ALLOWED |= {"phase", "result", "rule", "version", "client", "when", "verdict"}
@@ -43,6 +46,14 @@ async def watch():
     watch.close()
 
 
+@pytest.fixture
+async def tunnels(session):
+    """No tunnels."""
+    tunnels = Tunnels(session, idle_timeout=1, loop=asyncio.get_running_loop())
+    yield tunnels
+    tunnels.close()
+
+
 def used(session):
     """Let every counter of a session count something."""
     for number in range(4):
@@ -52,6 +63,8 @@ def used(session):
         stats.queue_timeouts += 1
         stats.requests[2, "reused"] += 1
         stats.connect_failures["dns_error"] += 1
+        stats.tunnels_opened += 1
+        stats.intercepts["ok"] += 1
         stats.closed.update(CloseReason)
     stats = session.stats
     stats.misses.update(Miss)
@@ -64,15 +77,15 @@ def used(session):
     stats.connect_seconds["tcp"].observe(0.002)
 
 
-def exposed(session, watch):
+def exposed(session, watch, tunnels):
     """All families as a scraper reads them."""
-    text = generate_latest(make_registry(session, watch)).decode()
+    text = generate_latest(make_registry(session, watch, tunnels)).decode()
     return list(text_string_to_metric_families(text))
 
 
-async def test_every_family_has_prefix_help_and_a_type(session, watch):
+async def test_every_family_has_prefix_help_and_a_type(session, watch, tunnels):
     """Also before anything has happened."""
-    families = list(ProxyCollector(session, watch).collect())
+    families = list(ProxyCollector(session, watch, tunnels).collect())
 
     names = [family.name for family in families]
     assert len(set(names)) == len(names) > 20
@@ -82,13 +95,13 @@ async def test_every_family_has_prefix_help_and_a_type(session, watch):
         assert family.type in ("counter", "gauge", "histogram")
 
 
-async def test_labels_are_of_the_known_bounded_ones(session, watch):
+async def test_labels_are_of_the_known_bounded_ones(session, watch, tunnels):
     """Nothing of a request, and no address, can be one."""
     used(session)
 
     names = {
         name
-        for family in exposed(session, watch)
+        for family in exposed(session, watch, tunnels)
         for sample in family.samples
         for name in sample.labels
     }
@@ -96,13 +109,13 @@ async def test_labels_are_of_the_known_bounded_ones(session, watch):
     assert names <= ALLOWED | BOUNDARY
 
 
-async def test_origins_beyond_the_bound_are_other(session, watch):
+async def test_origins_beyond_the_bound_are_other(session, watch, tunnels):
     """Four origins, labels for two; the sums are whole."""
     used(session)
 
     opened = {
         sample.labels["origin"]: sample.value
-        for family in exposed(session, watch)
+        for family in exposed(session, watch, tunnels)
         if family.name == PREFIX + "upstream_connections_opened"
         for sample in family.samples
     }
@@ -110,11 +123,13 @@ async def test_origins_beyond_the_bound_are_other(session, watch):
     assert opened == {"http://o0.test:80": 2, "http://o1.test:80": 2, "other": 4}
 
 
-async def test_histograms_are_cumulative_and_agree_with_their_count(session, watch):
+async def test_histograms_are_cumulative_and_agree_with_their_count(
+    session, watch, tunnels
+):
     """As Prometheus wants them: the last bucket is everything."""
     used(session)
 
-    for family in exposed(session, watch):
+    for family in exposed(session, watch, tunnels):
         if family.type != "histogram":
             continue
         series: dict[str, list[float]] = {}
@@ -130,11 +145,11 @@ async def test_histograms_are_cumulative_and_agree_with_their_count(session, wat
             assert buckets[-1] == counts[key]
 
 
-async def test_limits_are_those_in_force(session, watch):
+async def test_limits_are_those_in_force(session, watch, tunnels):
     """So that an alert can be a share of them."""
     limits = {
         sample.labels["scope"]: sample.value
-        for family in exposed(session, watch)
+        for family in exposed(session, watch, tunnels)
         if family.name == PREFIX + "upstream_connections_limit"
         for sample in family.samples
     }
@@ -142,7 +157,7 @@ async def test_limits_are_those_in_force(session, watch):
     assert limits == {"global": 7, "origin": 3}
 
 
-async def test_states_of_a_known_origin_are_shown_as_zero(session, watch):
+async def test_states_of_a_known_origin_are_shown_as_zero(session, watch, tunnels):
     """A gauge that is absent looks like a failed scrape."""
     origin = Origin("http", "o.test", 80)
     session.pool.origins[origin] = OriginPool(origin, session.stats.admit(origin))
@@ -150,14 +165,16 @@ async def test_states_of_a_known_origin_are_shown_as_zero(session, watch):
 
     states = {
         sample.labels["state"]: sample.value
-        for family in exposed(session, watch)
+        for family in exposed(session, watch, tunnels)
         if family.name == PREFIX + "upstream_connections"
         for sample in family.samples
     }
 
-    assert states == {"connecting": 0, "active": 0, "draining": 0, "idle": 0}
+    assert states == dict.fromkeys(set(State) - {State.CLOSED}, 0)
 
 
-async def test_each_registry_is_its_own(session, watch):
+async def test_each_registry_is_its_own(session, watch, tunnels):
     """Two proxies in one process do not share numbers."""
-    assert make_registry(session, watch) is not make_registry(session, watch)
+    assert make_registry(session, watch, tunnels) is not make_registry(
+        session, watch, tunnels
+    )

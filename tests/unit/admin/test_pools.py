@@ -1,15 +1,19 @@
 """The JSON views: what they are made of, before any connection."""
 
+import asyncio
 import json
 
 import pytest
 
 from reuse_proxy.admin.pools import pools_view, settings_view
-from reuse_proxy.config.settings import Settings, load
+from reuse_proxy.config.loading import load
+from reuse_proxy.config.settings import Settings
+from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.http.target import Origin
 from reuse_proxy.upstream.books import Limits, OriginPool
+from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
+from reuse_proxy.upstream.session import UpstreamSession
 
 
 @pytest.fixture
@@ -26,14 +30,23 @@ async def session(names):
     await session.aclose()
 
 
-async def test_an_origin_without_connections_is_valid_json(session):
+@pytest.fixture
+async def tunnels(session):
+    """No tunnels."""
+    tunnels = Tunnels(session, idle_timeout=1, loop=asyncio.get_running_loop())
+    yield tunnels
+    tunnels.close()
+
+
+async def test_an_origin_without_connections_is_valid_json(session, tunnels):
     """What is not known is null, never Infinity."""
-    view = json.loads(json.dumps(pools_view(session), allow_nan=False))
+    view = json.loads(json.dumps(pools_view(session, tunnels), allow_nan=False))
 
     (origin,) = view["origins"]
     assert (view["sockets"], view["max_sockets"]) == (0, 7)
     assert origin["origin"] == "http://[::1]:8080"
     assert origin["connections"] == []
+    assert view["tunnels"] == []
     assert origin["learned_idle_limit_seconds"] is None
     assert origin["connect_seconds"] is None
 

@@ -5,7 +5,8 @@ import io
 import pytest
 
 from reuse_proxy.commands.check import run
-from reuse_proxy.config.settings import Settings, load
+from reuse_proxy.config.loading import load
+from reuse_proxy.config.settings import Settings
 
 FLAGS = {
     "listen": ["[::1]:4128", "unix:/run/a.sock"],

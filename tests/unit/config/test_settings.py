@@ -5,7 +5,8 @@ import resource
 import pytest
 
 from reuse_proxy.config.address import Address
-from reuse_proxy.config.settings import Settings, default_of, kind_of, load
+from reuse_proxy.config.loading import load
+from reuse_proxy.config.settings import Settings, default_of, kind_of
 from reuse_proxy.errors import SettingsError
 
 
@@ -146,7 +147,7 @@ def test_every_wrong_value_gets_its_own_line(config_file):
     [
         ("max-sockets = 5", "did you mean max_sockets?"),
         ("[pool]", "`reuse-proxy check` lists them."),
-        ("_env_file = 'x'", "`reuse-proxy check` lists them."),
+        ("_env_file = 'x'", "did you mean ca_file?"),
     ],
 )
 def test_an_unknown_key_in_the_file_is_refused(config_file, line, hint):

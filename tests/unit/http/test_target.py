@@ -8,7 +8,7 @@ from reuse_proxy.errors import RequestError
 from reuse_proxy.http.target import (
     Origin,
     parse_absolute,
-    parse_authority,
+    parse_connect,
     valid_host_field,
 )
 
@@ -72,7 +72,8 @@ def test_an_absolute_target_is_split(target, origin, host, path):
         (b"http://a.test/x#y", 400),
         (b"http://a.test#y", 400),
         (b"http://b\xc3\xbccher.test/", 400),
-        (b"https://a.test/", 501),
+        (b"https://u@a.test/", 400),
+        (b"tunnel://a.test/", 501),
         (b"ftp://a.test/", 501),
         (b"\xff://a.test/", 501),
         (b"://a.test/", 501),
@@ -151,14 +152,14 @@ def test_no_bytes_make_the_parser_fail_otherwise(target):
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        (b"a.test:443", ("a.test", 443)),
-        (b"A.Test.:8443", ("a.test", 8443)),
-        (b"[::1]:443", ("::1", 443)),
+        (b"a.test:443", ("tunnel", "a.test", 443)),
+        (b"A.Test.:8443", ("tunnel", "a.test", 8443)),
+        (b"[::1]:443", ("tunnel", "::1", 443)),
     ],
 )
 def test_a_connect_target_is_host_and_port(target, expected):
     """RFC 9110 section 9.3.6."""
-    assert parse_authority(target) == expected
+    assert parse_connect(target) == expected
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_connect_target_is_host_and_port(target, expected):
 def test_a_connect_target_without_host_or_port_is_refused(target):
     """Both are needed, nothing else may be there."""
     with pytest.raises(RequestError):
-        parse_authority(target)
+        parse_connect(target)
 
 
 @pytest.mark.parametrize(

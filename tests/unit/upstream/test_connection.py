@@ -4,6 +4,7 @@ import pytest
 
 from reuse_proxy.errors import UpstreamClosedError, UpstreamProtocolError
 from reuse_proxy.upstream.books import CloseReason
+from reuse_proxy.upstream.endings import reason_to_close
 from tests.support.wire import wired
 
 
@@ -116,7 +117,7 @@ async def test_a_connection_that_may_carry_more_than_its_response_is_not_reusabl
         assert body in (b"", b"a")
         assert head.status in (200, 204, 304)
         assert not wire.connection.reusable
-        assert wire.connection.reason_to_close == reason
+        assert reason_to_close(wire.connection) == reason
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ async def test_a_body_that_ends_with_the_connection_is_whole():
 
         assert await wire.body() == b"abc"
         assert not wire.connection.reusable
-        assert wire.connection.reason_to_close == CloseReason.SERVER_CLOSE
+        assert reason_to_close(wire.connection) == CloseReason.SERVER_CLOSE
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ async def test_a_connection_that_ends_early_fails_its_exchange(response, how):
         assert wire.connection.response.received is bool(response)
         expected = "http_response_incomplete" if response else "connection_terminated"
         assert caught.value.error == expected
-        assert wire.connection.reason_to_close == CloseReason.TRUNCATED
+        assert reason_to_close(wire.connection) == CloseReason.TRUNCATED
 
 
 async def test_a_reset_truncates_a_body_that_would_end_with_the_connection():
@@ -231,7 +232,7 @@ async def test_what_is_not_a_response_fails_the_exchange(response):
 
         assert {head.status for head in wire.heads} <= {103}
         assert not wire.connection.reusable
-        assert wire.connection.reason_to_close == CloseReason.PROTOCOL_ERROR
+        assert reason_to_close(wire.connection) == CloseReason.PROTOCOL_ERROR
 
 
 async def test_chunk_extensions_without_end_fail_the_exchange():

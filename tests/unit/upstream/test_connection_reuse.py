@@ -7,6 +7,7 @@ import pytest
 
 from reuse_proxy.errors import ProxyError, UpstreamTimeoutError
 from reuse_proxy.upstream.books import CloseReason, State
+from reuse_proxy.upstream.endings import reason_to_close
 from tests.support.wire import wired
 
 
@@ -56,7 +57,7 @@ async def test_a_request_that_was_not_sent_whole_spoils_the_connection():
 
         assert wire.connection.response.complete
         assert not wire.connection.reusable
-        assert wire.connection.reason_to_close == CloseReason.ABORTED
+        assert reason_to_close(wire.connection) == CloseReason.ABORTED
         await wire.connection.write([b"rest"], complete=True)
         assert wire.connection.reusable
 
@@ -136,7 +137,7 @@ async def test_a_failure_wakes_who_receives():
             await wire.connection.receive()
 
         assert caught.value is error
-        assert wire.connection.reason_to_close == CloseReason.TIMEOUT
+        assert reason_to_close(wire.connection) == CloseReason.TIMEOUT
         async with asyncio.timeout(5):
             await wire.owner.gone.wait()
         assert wire.connection.fileno() == -1

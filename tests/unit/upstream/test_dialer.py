@@ -18,6 +18,7 @@ from reuse_proxy.upstream.dialer import Dialer
 from reuse_proxy.upstream.dns import NameCache
 from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.stats import SessionStats
+from reuse_proxy.upstream.tls import TlsContexts
 
 
 def dialer(names, *, timeout=5.0, **policy):
@@ -33,7 +34,12 @@ def dialer(names, *, timeout=5.0, **policy):
     )
     return (
         Dialer(
-            cache, DestinationPolicy(**policy), connect_timeout=timeout, stats=stats
+            cache,
+            DestinationPolicy(**policy),
+            TlsContexts(),
+            connect_timeout=timeout,
+            tls_timeout=timeout,
+            stats=stats,
         ),
         stats,
     )

@@ -41,7 +41,7 @@ async def test_a_response_that_has_not_begun_is_drained_too():
         result = await drain(wire.connection, max_bytes=10, seconds=5.0)
 
         assert result is DrainResult.REUSED
-        assert wire.connection.take_head() is None
+        assert not wire.connection.response.heads
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_a_dial_waits_while_a_connection_may_come_free():
         origin = bench.origin()
         bench.lease(origin)
         if measured is not None:
-            bench.pool.learn_connect(origin, measured)
+            bench.pool.ages.learn_connect(origin, measured)
         bench.ask(origin)
 
         assert bench.dials == []
@@ -116,8 +116,8 @@ def test_the_measured_connect_time_leans_to_the_newest():
     bench = Bench()
     origin = bench.origin()
 
-    bench.pool.learn_connect(origin, 0.1)
-    bench.pool.learn_connect(origin, 0.02)
+    bench.pool.ages.learn_connect(origin, 0.1)
+    bench.pool.ages.learn_connect(origin, 0.02)
 
     assert origin.connect_seconds == pytest.approx(0.08)
 

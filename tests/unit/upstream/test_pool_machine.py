@@ -125,7 +125,7 @@ class PoolMachine(RuleBasedStateMachine):
     def origin_closes(self, index):
         connection = self.open()[index % len(self.open())]
         if connection.state is State.IDLE:
-            self.bench.pool.learn_idle_close(connection, self.bench.now)
+            self.bench.pool.ages.learn_idle_close(connection, self.bench.now)
         discarded = self.bench.pool.discard(connection, CloseReason.SERVER_CLOSE)
         self.bench.do(discarded)
 

@@ -277,7 +277,7 @@ def test_a_pool_tells_who_waits_and_how_it_stands():
     assert origin.waiting(bench.now) == (2, 2.0)
     assert repr(origin) == (
         "<OriginPool http://a.test:80 active=2 idle=0 draining=0 dialing=0 "
-        "closing=0 waiting=2>"
+        "closing=0 private=0 tunnels=0 waiting=2>"
     )
     assert repr(bench.pool).startswith("<Pool 2 sockets, ")
 

@@ -48,7 +48,7 @@ def test_the_origins_own_idle_time_is_learned_and_forgotten():
     origin = bench.origin()
     (connection,) = bench.idle(origin)
     bench.pass_time(10)
-    bench.pool.learn_idle_close(connection, bench.now)
+    bench.pool.ages.learn_idle_close(connection, bench.now)
     bench.do(bench.pool.discard(connection, CloseReason.SERVER_CLOSE))
     bench.finish_closing()
     assert origin.learned_idle_limit == pytest.approx(8.0)
@@ -72,7 +72,7 @@ def test_a_close_soon_after_a_response_teaches_nothing():
     (connection,) = bench.idle(origin)
     bench.pass_time(0.5)
 
-    bench.pool.learn_idle_close(connection, bench.now)
+    bench.pool.ages.learn_idle_close(connection, bench.now)
 
     assert origin.learned_idle_limit == float("inf")
 
@@ -129,7 +129,7 @@ def test_an_origin_that_never_had_a_connection_is_forgotten_soon():
 
 def test_only_so_many_unused_origins_are_remembered(monkeypatch):
     """Those in use are no matter of memory."""
-    monkeypatch.setattr(pool, "_MAX_REMEMBERED", 3)
+    monkeypatch.setattr(pool, "MAX_REMEMBERED", 3)
     bench = Bench(max_lifetime=600.0)
     used = bench.origin("used.test")
     bench.lease(used)

@@ -13,8 +13,10 @@ from reuse_proxy.errors import (
 )
 from reuse_proxy.http.target import Origin as Key
 from reuse_proxy.upstream.books import CloseReason, Limits, State
+from reuse_proxy.upstream.endings import check_progress
+from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.policy import DestinationPolicy
-from reuse_proxy.upstream.session import SessionOptions, UpstreamSession
+from reuse_proxy.upstream.session import UpstreamSession
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +52,7 @@ async def exchange(session, origin, path="/"):
     request(connection, origin, path)
     while not connection.response.complete:
         await connection.receive()
-        connection.take_head()
+        connection.response.heads.clear()
         connection.take_body()
     session.settle(connection)
     return connection
@@ -235,11 +237,12 @@ async def test_a_lease_counts_its_time_from_when_it_is_given(names, origin, *, f
             names.hold = asyncio.Event()
             asyncio.get_running_loop().call_later(0.15, names.hold.set)
         else:
-            session._check_progress(await exchange(session, origin), session.clock())
+            connection = await exchange(session, origin)
+            check_progress(connection, session.clock(), limit=0.1)
             await asyncio.sleep(0.15)
         connection = await lease(session, origin)
 
-        session._check_progress(connection, session.clock())
+        check_progress(connection, session.clock(), limit=0.1)
 
         assert connection.error is None
         assert connection.ready()

@@ -1,0 +1,92 @@
+"""CONNECT: where it may go, and whether it is a tunnel or opened with the local CA."""
+
+from typing import TYPE_CHECKING, Final
+
+from reuse_proxy.errors import AccessDeniedError, RequestError, status_of
+from reuse_proxy.http.headers import read_request_fields
+from reuse_proxy.http.target import Origin, parse_connect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reuse_proxy.downstream.intercept import Interceptor
+    from reuse_proxy.downstream.reply import Reply
+    from reuse_proxy.downstream.request import ClientRequest
+    from reuse_proxy.downstream.tunnel import Tunnels
+    from reuse_proxy.upstream.session import UpstreamSession
+
+# Neither Content-Length nor Transfer-Encoding: RFC 9110 section 9.3.6.
+ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
+
+
+class ConnectHandler:
+    """Handles CONNECT requests; every refusal closes the connection."""
+
+    def __init__(
+        self,
+        session: "UpstreamSession",
+        tunnels: "Tunnels",
+        *,
+        ports: "Sequence[int]",
+        interceptor: "Interceptor | None",
+    ) -> None:
+        self._session = session
+        self._tunnels = tunnels
+        self._ports = tuple(ports)
+        self._interceptor = interceptor
+
+    async def __call__(self, request: "ClientRequest", reply: "Reply") -> None:
+        """Serve one CONNECT request, to the end of what it opens.
+
+        Raises:
+            ProxyError: it is malformed, not allowed, or nothing answers there.
+            ClientGoneError: the client has gone.
+        """
+        reply.persistent = False
+        origin = self._read(request)
+        interceptor = self._interceptor
+        try:
+            self._check_port(origin)
+            if interceptor is not None and interceptor.wants(origin):
+                await interceptor.open(request.connection, origin, ESTABLISHED, reply)
+            else:
+                await self._tunnel(request, origin, reply)
+        except BaseException as error:
+            if not reply.status_sent:
+                stats = self._session.stats.admit(origin)
+                stats.requests[status_of(error) // 100, "none"] += 1
+            raise
+
+    async def _tunnel(
+        self, request: "ClientRequest", origin: Origin, reply: "Reply"
+    ) -> None:
+        session = self._session
+        started = session.clock()
+        connection = await session.wait(origin, unsafe=True)
+        connection.pool.stats.requests[2, "tunnel"] += 1
+        reply.status_sent = 200
+        await self._tunnels.carry(request.connection, connection, ESTABLISHED)
+        session.stats.request_seconds["tunnel"].observe(session.clock() - started)
+
+    def _read(self, request: "ClientRequest") -> Origin:
+        """Read what is asked for (RFC 9110 section 9.3.6)."""
+        message = request.message
+        if request.connection.intercepted is not None:
+            raise RequestError("A CONNECT inside of an intercepted one is refused.")
+        origin = parse_connect(message.path.encode("utf-8", "surrogateescape"))
+        fields = read_request_fields(message.raw_headers, traced=False)
+        if fields.length or fields.coding:
+            raise RequestError(
+                "A CONNECT request has no body: Content-Length and Transfer-Encoding "
+                "are refused (RFC 9110 section 9.3.6)."
+            )
+        return origin
+
+    def _check_port(self, origin: Origin) -> None:
+        if origin.port not in self._ports:
+            self._session.stats.denied["connect_ports"] += 1
+            allowed = ", ".join(map(str, self._ports)) or "none"
+            raise AccessDeniedError(
+                f"CONNECT to port {origin.port} is not allowed "
+                f"(connect_ports = {allowed})."
+            )

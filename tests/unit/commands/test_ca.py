@@ -1,0 +1,211 @@
+"""`reuse-proxy ca`: made, shown and bundled, by hand and by flags."""
+
+import argparse
+import io
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reuse_proxy.ca.store import create, load
+from reuse_proxy.ca.trust import count
+from reuse_proxy.commands.ca import add_arguments, bundle, init, show
+from reuse_proxy.errors import SettingsError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder that a shell wants quoted."""
+    return tmp_path / "my ca"
+
+
+@pytest.fixture
+def roots(tmp_path):
+    """The roots of a system that trusts one other."""
+    path = tmp_path / "roots.pem"
+    path.write_bytes(create(tmp_path / "other").pem.replace(b"\n", b"\r\n"))
+    return path
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Run the flags of a command line, at home in an empty folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser(prog="reuse-proxy ca")
+        add_arguments(parser)
+        parsed = parser.parse_args(arguments)
+        return parsed.run(parsed)
+
+    return run
+
+
+def test_init_prints_what_it_made_and_the_next_two_commands(folder):
+    """Fit to be pasted: paths are whole and quoted."""
+    out = io.StringIO()
+
+    code = init(folder, days=30, permit=["a.example", "10.0.0.0/8"], out=out)
+
+    text, made = out.getvalue(), load(folder)
+    assert code == 0
+    assert f"SHA-256 {made.fingerprint}\n" in text
+    assert f"{made.expires_at:%Y-%m-%d %H:%M} UTC (29 days left)\n" in text
+    assert "signs for    a.example, 10.0.0.0/8 only\n" in text
+    assert f"  {folder / 'ca.pem'}\n" in text
+    after, before = f"--ca-dir '{folder}'", "  reuse-proxy ca "
+    assert text.splitlines()[-2:] == [
+        f"{before}bundle {after} --output '{folder}/bundle.pem'",
+        f"{before}show {after}",
+    ]
+
+
+def test_init_does_not_replace_by_chance(folder):
+    """The sentence says how it would."""
+    init(folder, out=io.StringIO())
+    before = load(folder).fingerprint
+
+    with pytest.raises(SettingsError, match="ca init --replace"):
+        init(folder, out=io.StringIO())
+    assert load(folder).fingerprint == before
+    init(folder, replace=True, out=io.StringIO())
+    assert load(folder).fingerprint != before
+
+
+def test_show_prints_the_authority_and_a_line_for_each_client(folder):
+    """Every line that is no fact and no comment is a command."""
+    made, out = create(folder), io.StringIO()
+
+    code = show(folder, out)
+
+    facts, _, commands = out.getvalue().partition("\n\n")
+    typed = [line for line in commands.splitlines() if line and line[0] != "#"]
+    assert code == 0
+    assert made.certificate.subject.rfc4514_string() in facts
+    assert made.fingerprint in facts
+    assert re.search(r"^signs for +every host$", facts, re.MULTILINE)
+    assert re.search(r"^key +ECDSA P-256$", facts, re.MULTILINE)
+    assert typed[0] == (
+        f"reuse-proxy ca bundle --ca-dir '{folder}' --output '{folder}/bundle.pem'"
+    )
+    assert f"export CURL_CA_BUNDLE='{folder}/bundle.pem'" in typed
+    assert f"export NODE_EXTRA_CA_CERTS='{folder}/ca.pem'" in typed
+    assert all(shlex.split(line) for line in typed)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "word"), [(100, "EXPIRED"), (-100, "NOT VALID YET")]
+)
+def test_show_shows_what_is_not_valid_too(folder, days_ago, word):
+    """How else would one see what is wrong with it."""
+    made = create(folder, days=30, now=datetime.now(UTC) - timedelta(days=days_ago))
+    out = io.StringIO()
+
+    show(folder, out)
+
+    assert made.fingerprint in out.getvalue()
+    assert re.search(f"^valid until .*UTC, {word};", out.getvalue(), re.MULTILINE)
+    with pytest.raises(SettingsError):
+        bundle(folder, out=out)
+
+
+def test_a_bundle_goes_to_standard_output(folder, roots, capsys):
+    """Nothing else does; a former authority of ours is left out."""
+    made = create(folder)
+
+    code = bundle(folder, roots=roots)
+
+    assert (code, capsys.readouterr()) == (0, (made.pem.decode(), ""))
+
+
+def test_a_bundle_goes_to_a_file_that_all_may_read(folder, tmp_path, capsys):
+    """One line on standard error counts what is in it."""
+    made, target = create(folder), tmp_path / "bundle.pem"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+
+    code = bundle(folder, output=target)
+
+    written = target.read_bytes()
+    assert code == 0
+    assert written.startswith(made.pem)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+    assert capsys.readouterr() == (
+        "",
+        f"reuse-proxy: wrote {count(written)} certificates to {target}\n",
+    )
+
+
+def test_a_bundle_that_cannot_be_written_is_told(folder, tmp_path):
+    """By the path that was asked for."""
+    create(folder)
+
+    with pytest.raises(SettingsError, match=f"{tmp_path}/no/.* cannot be written"):
+        bundle(folder, output=tmp_path / "no" / "bundle.pem")
+
+
+def test_the_flags_reach_the_commands(command, folder, tmp_path, capsys):
+    """Each with a folder of its own choice."""
+    where, target = ("--ca-dir", str(folder)), tmp_path / "bundle.pem"
+    permits = ("--permit", "a.example", "--permit", "10.0.0.0/8")
+
+    assert command("init", *where, "--days", "7", *permits) == 0
+    first = load(folder)
+    assert command("init", *where, "--replace") == 0
+    assert command("show", *where) == 0
+    roots = ("--roots", str(folder / "ca.pem"))
+    assert command("bundle", *where, "--output", str(target), *roots) == 0
+
+    assert first.names == ("a.example", "10.0.0.0/8")
+    assert first.expires_at < datetime.now(UTC) + timedelta(days=8)
+    assert load(folder).names == ()
+    assert target.read_bytes() == load(folder).pem
+    assert load(folder).fingerprint in capsys.readouterr().out
+
+
+def test_the_usual_folder_is_below_home_and_needs_no_flag(command, tmp_path, capsys):
+    """Nor do the commands that are printed name it."""
+    usual = tmp_path / ".local/share/reuse-proxy/ca"
+
+    assert command("init") == 0
+
+    assert stat.S_IMODE(usual.stat().st_mode) == 0o700
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"  reuse-proxy ca bundle --output {usual}/bundle.pem",
+        "  reuse-proxy ca show",
+    ]
+
+
+def test_a_user_without_a_home_is_told_the_flag(command, capsys):
+    """As of a container; not a traceback."""
+    with pytest.raises(SystemExit) as ended:
+        command("show", "--ca-dir", "~no-such-user/ca")
+
+    assert ended.value.code == 2
+    assert "--ca-dir: ~no-such-user/ca needs a home folder" in capsys.readouterr().err
+
+
+def test_no_command_prints_what_there_is(command, capsys):
+    """As the command line itself does."""
+    assert command() == 2
+    assert "init" in capsys.readouterr().err
+
+
+def test_declaring_the_flags_loads_no_cryptography():
+    """Every start of the proxy would wait for it."""
+    program = (
+        "import argparse, sys\n"
+        "from reuse_proxy.commands.ca import add_arguments\n"
+        "add_arguments(argparse.ArgumentParser())\n"
+        "print('cryptography' in sys.modules, 'reuse_proxy.ca' in sys.modules)"
+    )
+
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "False False\n"
