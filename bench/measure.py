@@ -114,12 +114,19 @@ class Load:
 
     def big_bodies(self, proxy: Server, count: int) -> Sample:
         """Download a big file several times over one connection; work is in GB."""
-        # The glob makes curl ask for it `count` times.
+        return self._measure(proxy, self._run_curl(proxy, count))
+
+    def tunnel(self, proxy: Server, count: int) -> Sample:
+        """Download a big file several times through one CONNECT; work is in GB."""
+        return self._measure(proxy, self._run_curl(proxy, count, "--proxytunnel"))
+
+    def _run_curl(self, proxy: Server, count: int, *more: str) -> "_Curl":
+        # The glob makes curl ask for the file `count` times.
         url = f"http://{self._origin.authority}/big?[1-{count}]"
-        through = ["-x", f"http://{LOOPBACK}:{proxy.port}"]
+        through = ["-x", f"http://{LOOPBACK}:{proxy.port}", *more]
         form = ["-w", "%{size_download} %{time_total}\n", "-o", "/dev/null"]
         command = [self._curl, "-sS", "--noproxy", "", *through, *form, url]
-        return self._measure(proxy, _Curl(command, count))
+        return _Curl(command, count)
 
     def _run_wrk(self, proxy: Server, seconds: float, *more: str) -> "_Wrk":
         # wrk takes whole seconds only.

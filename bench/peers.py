@@ -170,13 +170,12 @@ def haproxy(folder: Path, origin: int) -> Iterator[Server]:
 @contextlib.contextmanager
 def reuse_proxy(folder: Path, origin: int) -> Iterator[Server]:
     """Run the proxy of this source tree with this interpreter."""
-    del origin
     folder = _room(folder, "reuse-proxy")
     port, admin = free_port(), free_port()
     command = [sys.executable, "-m", "reuse_proxy"]
     listeners = ["--listen", f"{LOOPBACK}:{port}", "--admin", f"{LOOPBACK}:{admin}"]
     number = version(*command, "--version")
-    arguments = [*command, "serve", *listeners]
+    arguments = [*command, "serve", *listeners, "--connect-ports", str(origin)]
     with running("reuse-proxy", number, port, arguments, folder) as server:
         yield server
 

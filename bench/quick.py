@@ -31,12 +31,14 @@ _BIG_FILES = 5
 _REFERENCE = "squid"
 _INTERRUPTED = 130
 _NOTES = {"haproxy": " (fixed upstream)"}
+_NO_TUNNELS = ("haproxy",)
 
 # Load, title, unit, factor from seconds.
 _COLUMNS = (
     ("keep-alive", f"{CLIENTS} keep-alive clients", "µs/request", 1e6),
     ("new", "new connection per request", "µs/request", 1e6),
     ("big", "100 MB bodies", "s/GB", 1.0),
+    ("tunnel", "the same in a tunnel", "s/GB", 1.0),
 )
 Samples = dict[tuple[str, str], list[Sample]]
 
@@ -94,9 +96,12 @@ def _measure(load: Load, proxies: list[Server], seconds: int, samples: Samples) 
         "keep-alive": lambda proxy: load.keep_alive(proxy, seconds),
         "new": lambda proxy: load.connection_per_request(proxy, seconds),
         "big": lambda proxy: load.big_bodies(proxy, _BIG_FILES),
+        "tunnel": lambda proxy: load.tunnel(proxy, _BIG_FILES),
     }
     for name, run in loads.items():
         for proxy in proxies:
+            if name == "tunnel" and proxy.name in _NO_TUNNELS:
+                continue
             try:
                 sample = run(proxy)
             except FailedError as exc:
@@ -129,7 +134,7 @@ def _facts(servers: list[Server], cpus: int) -> _Facts:
 
 def _table(proxies: list[Server], samples: Samples, facts: _Facts) -> str:
     titles = [f"{title}, CPU {unit}" for _, title, unit, _ in _COLUMNS]
-    rates = ["requests/s, kept", "requests/s, new", "GB/s"]
+    rates = ["requests/s, kept", "requests/s, new", "GB/s", "GB/s, tunnel"]
     lines = [
         _row(["one core", *titles, *rates, "origin connections"]),
         _row(["---"] * (2 + len(titles) + len(rates))),
@@ -157,7 +162,7 @@ _EXPLANATION = (
 
 def _cpu_cell(group: list[Sample], reference: list[Sample], factor: float) -> str:
     if not group:
-        return "failed"
+        return "-"
     values = [sample.cpu * factor for sample in group]
     digits = 0 if factor > 1 else 2
     middle = statistics.median(values)
@@ -171,7 +176,7 @@ def _cpu_cell(group: list[Sample], reference: list[Sample], factor: float) -> st
 
 def _rate_cell(group: list[Sample]) -> str:
     if not group:
-        return "failed"
+        return "-"
     rate = statistics.median(sample.rate for sample in group)
     return f"{rate:,.0f}" if rate > 100 else f"{rate:.1f}"
 

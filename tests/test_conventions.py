@@ -49,6 +49,7 @@ COVERED_BY = {
     "downstream/intercept.py": "functional/test_intercept.py",
     "downstream/tunnel.py": "functional/test_tunnels.py",
     "admin/families.py": "unit/admin/test_metrics.py",
+    "upstream/opaque.py": "functional/test_tunnels.py",
     "upstream/endings.py": "unit/upstream/test_connection.py",
     "upstream/options.py": "unit/upstream/test_session.py",
     "forward/exchange.py": "functional/test_cancellation.py",

@@ -164,7 +164,7 @@ def read_port(text: str) -> int:
 
 
 def _host(text: str, whole: str) -> str:
-    host = text.lower().removesuffix(".")
+    host = text.lower().removesuffix(".") if len(text) > 2 else text.lower()
     if not host.isascii():
         raise NotAllowedError("must be spelled in its ASCII form (xn--...)", whole)
     if host.startswith("["):

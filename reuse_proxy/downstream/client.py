@@ -304,7 +304,7 @@ class ClientConnection(web.RequestHandler):
         if self.transport is None:
             return -1
         sock = self.transport.get_extra_info("socket")
-        return cast("int", sock.fileno())
+        return -1 if sock is None else cast("int", sock.fileno())
 
     @property
     def left(self) -> bool:
@@ -324,10 +324,10 @@ class ClientConnection(web.RequestHandler):
     @property
     def was_reset(self) -> bool:
         """Whether a client that is not being read from has closed its connection."""
-        if not self._reading_paused or self.transport is None:
+        if not self._reading_paused or (descriptor := self.fileno()) < 0:
             return False
         poll = select.poll()
-        poll.register(self.fileno(), 0)  # errors and hang-ups are always told
+        poll.register(descriptor, 0)  # errors and hang-ups are always told
         return bool(poll.poll(0))
 
     @property
@@ -339,7 +339,7 @@ class ClientConnection(web.RequestHandler):
     def ending(self) -> bool:
         """Whether no further request will be read from this client."""
         last = (self.half_closed or self._intake.sealed) and not self._messages
-        return last or self._close or self._upgraded or self.server.draining
+        return last or self._close or self.server.draining
 
     @property
     def idle_since(self) -> float | None:

@@ -86,6 +86,9 @@ class Reply:
     def switch_head(self, head: "ResponseHead") -> bytes:
         """Return the head that tells the client of another protocol (101)."""
         fields = head.fields
+        if fields.length_line is not None:
+            # RFC 9110 section 8.6: it must not be there.
+            fields.lines.remove(fields.length_line)
         return b"HTTP/1.1 101 %b\r\n%bUpgrade: %b\r\nConnection: Upgrade\r\n%b\r\n" % (
             head.reason,
             b"".join(fields.lines),

@@ -64,8 +64,9 @@ class TunnelEnd(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Pass the end of this direction on; the other one stays open."""
-        self.ended = True
-        self.peer.finish()
+        if not self.ended:  # uvloop may say it again after a pause
+            self.ended = True
+            self.peer.finish()
         return self.transport is not None and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
@@ -219,6 +220,10 @@ class Tunnels:
         self.open.add(tunnel)
         try:
             tunnel.start(behind, early)
+            if connection.ended:
+                tunnel.origin.eof_received()
+            if client.half_closed:
+                tunnel.client.eof_received()
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
             await tunnel.closed()

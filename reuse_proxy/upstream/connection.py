@@ -16,7 +16,6 @@ from reuse_proxy.errors import (
     UpstreamClosedError,
     UpstreamProtocolError,
 )
-from reuse_proxy.http.target import TUNNEL
 from reuse_proxy.upstream.books import CloseReason, State
 from reuse_proxy.upstream.endings import ended_early
 from reuse_proxy.upstream.response import ResponseReader
@@ -33,8 +32,6 @@ _HIGH_WATER: Final = 256 * 1024
 _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
 _RESTING: Final = (State.IDLE, State.PRIVATE)
-# For how long bytes of a tunnel may be waited for that no client came to claim.
-_UNCLAIMED_S: Final = 1.0
 
 
 class ConnectionOwner(Protocol):
@@ -58,6 +55,7 @@ class UpstreamConnection(AsyncioProtocol):
         error: why the exchange on this connection failed.
         reading: False while the origin is kept waiting for the client.
         moved: bytes have moved since the session's sweep last looked.
+        ended: the origin has closed its side.
     """
 
     __slots__ = (
@@ -68,6 +66,7 @@ class UpstreamConnection(AsyncioProtocol):
         "_transport",
         "_waiter",
         "address",
+        "ended",
         "error",
         "expires_at",
         "idle_since",
@@ -101,8 +100,6 @@ class UpstreamConnection(AsyncioProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._can_write: asyncio.Future[None] | None = None
         self.response = ResponseReader()
-        if pool.origin.scheme == TUNNEL:
-            self.response.idle_limit = _UNCLAIMED_S
         self.state = State.CONNECTING
         self.leases = 0
         self.requests = 0
@@ -114,6 +111,7 @@ class UpstreamConnection(AsyncioProtocol):
         self.reading = True
         self.request_sent = True
         self.error: ProxyError | None = None
+        self.ended = False
 
     # Connect...
 
@@ -127,10 +125,10 @@ class UpstreamConnection(AsyncioProtocol):
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""
-        if self._transport is None:
+        if (transport := self._transport) is None:
             return -1
-        sock = self._transport.get_extra_info("socket")
-        return cast("int", sock.fileno())
+        sock = transport.get_extra_info("socket")
+        return -1 if sock is None else cast("int", sock.fileno())
 
     # Use...
 
@@ -179,9 +177,8 @@ class UpstreamConnection(AsyncioProtocol):
             ProxyError: the connection failed meanwhile.
         """
         if pieces and self._transport is not None and self._poll.poll(0):
-            # An early response, perhaps with a reset behind it: a write that fails
-            # would close the connection before what has come is read.  Two turns:
-            # the loop may have looked at its sockets before it ran this task.
+            # An early response, perhaps with a reset behind it, which a failing write
+            # would hide.  Two turns: the loop may have looked at its sockets already.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if self.error is not None:
@@ -194,9 +191,7 @@ class UpstreamConnection(AsyncioProtocol):
         self.request_sent = complete
 
     def arrival(self) -> "asyncio.Future[None]":
-        """Return what becomes done once more of the response has come, or its end.
-
-        The caller looks at what is here first, and again afterwards.
+        """Return what becomes done once more has come; the caller looks first.
 
         Raises:
             ProxyError: the response cannot be completed.
@@ -313,14 +308,18 @@ class UpstreamConnection(AsyncioProtocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def eof_received(self) -> None:
-        """Take the origin's FIN: the end of a close-delimited body, or too early."""
+    def eof_received(self) -> bool:
+        """Take the origin's FIN; tell whether the other direction stays open."""
+        self.ended = True
+        if self.response.switched:
+            return self.tls is None
         if self.state in _RESTING:
             self._owner.connection_broken(self, CloseReason.SERVER_CLOSE)
         elif self.response.complete or not self.response.end():
             self._closed_early(None)
         else:
             self._wake()
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Settle whatever still waits and tell the owner that the socket is gone."""

@@ -156,6 +156,7 @@ class Dialer:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
+            tls.check_name(origin)
             context = await self._tls.context(origin)
             if self._abandoned:
                 raise UnavailableError("The proxy is stopping.")  # noqa: TRY301
@@ -172,7 +173,7 @@ class Dialer:
                 ssl_handshake_timeout=max(self._tls_timeout - spent, _LEAST_TLS_S),
                 ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
             )
-        except (OSError, ValueError) as exc:
+        except OSError as exc:
             raise tls.translate(origin, exc, seconds=self._tls_timeout) from exc
         finally:
             self._handshaking.discard(sock)

@@ -12,6 +12,7 @@ from reuse_proxy.errors import (
 from reuse_proxy.upstream.books import CloseReason, State
 
 if TYPE_CHECKING:
+    from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.connection import UpstreamConnection
 
 
@@ -31,6 +32,14 @@ def check_progress(
         )
 
 
+def closed_at_once(origin: "Origin") -> UpstreamClosedError:
+    """Return the error of an origin that lets no request begin."""
+    hint = ""
+    if origin.scheme == "https":
+        hint = " Perhaps it wants a certificate of its clients (client_cert)."
+    return UpstreamClosedError(f"{origin} accepts and closes at once.{hint}")
+
+
 def ended_early(exc: Exception | None, *, received: bool) -> UpstreamClosedError:
     """Return the error of a connection that ended amid an exchange.
 
@@ -39,9 +48,10 @@ def ended_early(exc: Exception | None, *, received: bool) -> UpstreamClosedError
         received: any byte of the response has come.
     """
     if isinstance(exc, ssl.SSLError) and exc.reason:
+        hint = "; see client_cert" if "CERTIFICATE_REQUIRED" in exc.reason else ""
         return UpstreamClosedError(
             "The origin ended TLS before its response was complete "
-            f"({exc.reason.replace('_', ' ').lower()}).",
+            f"({exc.reason.replace('_', ' ').lower()}{hint}).",
             error="tls_alert_received",
         )
     how = "reset" if exc else "closed"

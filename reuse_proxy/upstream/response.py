@@ -62,7 +62,7 @@ class ResponseReader:
         body_bytes: size of the body so far.
         until_eof: only the end of the connection ends the body.
         idle_limit: for how long the origin keeps the connection, in seconds.
-        behind: bytes that came behind a 101 response; they are not HTTP.
+        switched: what follows is another protocol's; ``behind`` has it.
     """
 
     __slots__ = (
@@ -74,7 +74,6 @@ class ResponseReader:
         "_parser",
         "_raw",
         "_reason",
-        "_switched",
         "_upgrade",
         "behind",
         "body",
@@ -87,6 +86,7 @@ class ResponseReader:
         "persistent",
         "received",
         "surplus",
+        "switched",
         "until_eof",
     )
 
@@ -108,7 +108,7 @@ class ResponseReader:
         ``upgrade`` tells that the request asks for another protocol.
         """
         self._upgrade = upgrade
-        self._switched = False
+        self.switched = False
         self.behind = b""
         if self._is_head:
             # llhttp cannot be told that no body followed; it waits for one.
@@ -133,7 +133,7 @@ class ResponseReader:
             UpstreamProtocolError: they are no response that may be forwarded; what
                 came before them can still be taken.
         """
-        if self._switched:
+        if self.switched:
             self.behind += data
             return
         self.received = True
@@ -142,7 +142,7 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
-            self._switched = True
+            self.switched = True
             self.behind = data[exc.args[0] :]
         except httptools.HttpParserError as exc:
             if not self.complete:

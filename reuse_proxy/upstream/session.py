@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, assert_never, cast
 from reuse_proxy.errors import (
     ProxyError,
     UnavailableError,
-    UpstreamClosedError,
 )
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.books import (
@@ -33,7 +32,8 @@ from reuse_proxy.upstream.connection import UpstreamConnection
 from reuse_proxy.upstream.dialer import Dialer
 from reuse_proxy.upstream.dns import NameCache, is_address
 from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
-from reuse_proxy.upstream.endings import check_progress, reason_to_close
+from reuse_proxy.upstream.endings import check_progress, closed_at_once, reason_to_close
+from reuse_proxy.upstream.opaque import connection_for
 from reuse_proxy.upstream.pool import Pool
 from reuse_proxy.upstream.stats import SessionStats, count_states
 from reuse_proxy.upstream.tls import TlsContexts
@@ -143,7 +143,7 @@ class UpstreamSession:
             if self._is_ready(connection):
                 return connection
             if not connection.requests:
-                raise UpstreamClosedError(f"{origin} accepts and closes at once.")
+                raise closed_at_once(origin)
 
     def _is_ready(self, connection: UpstreamConnection) -> bool:
         """Count a lease of a connection that is ready, or discard it as stale."""
@@ -398,15 +398,12 @@ class UpstreamSession:
     async def _adopt(
         self, pool: OriginPool, sock: "socket.socket", seconds: float
     ) -> None:
-        """Enter a connected socket into the books as a connection.
-
-        Never cancelled, and in the books only once the loop has the socket for good.
-        """
+        """Enter a connected socket into the books once the loop has it for good."""
         try:
             connection, tls_seconds = await self._dialer.attach(
                 pool.origin,
                 sock,
-                lambda: UpstreamConnection(pool, self, loop=self._loop),
+                lambda: connection_for(pool, self, loop=self._loop),
                 spent=seconds,
             )
         except ProxyError as error:

@@ -162,7 +162,22 @@ def _words(reason: str) -> str:
     return reason.replace("_", " ").lower()
 
 
-def translate(origin: "Origin", exc: BaseException, *, seconds: float) -> ProxyError:
+def check_name(origin: "Origin") -> None:
+    """Refuse a host that TLS cannot name: the loop would fail on it halfway.
+
+    Raises:
+        UpstreamConnectError: a label of it is empty or too long.
+    """
+    try:
+        origin.host.encode("idna")
+    except UnicodeError as exc:
+        raise UpstreamConnectError(
+            f"{origin} has no name that a certificate could be for.",
+            error="tls_protocol_error",
+        ) from exc
+
+
+def translate(origin: "Origin", exc: OSError, *, seconds: float) -> ProxyError:
     """Say why TLS could not be opened, as an error for the client (RFC 9209).
 
     Args:
@@ -185,13 +200,9 @@ def translate(origin: "Origin", exc: BaseException, *, seconds: float) -> ProxyE
                 f"Opening TLS to {origin} took longer than {seconds:g} s (tls_timeout).",
                 error="connection_timeout",
             )
-        case OSError():
+        case _:
             sentence = f"{origin} closed the connection during the TLS handshake."
             error = "connection_terminated"
-        case _:
-            # ValueError, UnicodeError: the host has an empty or an overlong label.
-            sentence = f"{origin} has no name that a certificate could be for."
-            error = "tls_protocol_error"
     return UpstreamConnectError(sentence, error=error)
 
 

@@ -7,6 +7,7 @@ aiohttp, the seam has to be looked at.
 import asyncio
 from collections import deque
 
+import pytest
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 
 from tests.support.bare import GET, MAX_FIELDS, Cancellable, protocol_of
@@ -215,3 +216,52 @@ async def test_a_pipeline_stops_at_32_messages_and_goes_on_at_16(server, peer):
 
     assert len(protocol._messages) == 32
     protocol._messages.clear()
+
+
+# Switching protocols...
+
+
+async def test_behind_connect_nothing_is_parsed(server, peer):
+    """`_upgraded` is set, and what came behind stands in `_message_tail`."""
+    connect = b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    protocol = await protocol_of(server, peer, connect + GET)
+
+    ((message, content),) = protocol._messages
+    assert (message.method, message.upgrade) == ("CONNECT", True)
+    assert content.is_eof()
+    assert protocol._upgraded
+    assert protocol._message_tail == GET
+
+
+@pytest.mark.parametrize("protocol_name", ["websocket", "WebSocket"])
+async def test_behind_a_websocket_handshake_nothing_is_parsed(
+    server, peer, protocol_name
+):
+    """Likewise."""
+    field = f"Connection: Upgrade\r\nUpgrade: {protocol_name}\r\n\r\n".encode()
+    protocol = await protocol_of(server, peer, GET[:-2] + field + GET)
+
+    ((message, _),) = protocol._messages
+    assert message.upgrade
+    assert protocol._upgraded
+    assert protocol._message_tail == GET
+
+
+async def test_behind_another_protocols_handshake_bytes_are_lost(server, peer):
+    """Those of the same packet: the intake finds them itself."""
+    field = b"Connection: Upgrade\r\nUpgrade: other\r\n\r\n"
+    protocol = await protocol_of(server, peer, GET[:-2] + field + GET)
+
+    ((message, _),) = protocol._messages
+    assert message.upgrade
+    assert not protocol._upgraded
+    assert protocol._message_tail == b""
+    protocol.data_received(GET)
+    assert len(protocol._messages) == 2
+
+
+async def test_messages_are_counted(server, peer):
+    """`_request_count`: a client that asked for nothing is told by it."""
+    protocol = await protocol_of(server, peer, GET + GET)
+
+    assert protocol._request_count == 2

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.origin import Origin
+from tests.support.ways import Routes
 
 
 @pytest.fixture
@@ -21,3 +22,9 @@ async def answer(make_origin):
         return await make_origin(script)
 
     return make
+
+
+@pytest.fixture
+def routes(make_proxy, make_origin, authority, local_ca):
+    """The ways to new origins."""
+    return Routes(make_proxy, make_origin, authority, local_ca)

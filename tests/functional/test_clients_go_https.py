@@ -4,7 +4,6 @@ import pytest
 
 from tests.functional.test_clients import REQUESTS, TABLE
 from tests.support.programs import build_go, run
-from tests.support.ways import Routes
 
 pytestmark = [
     pytest.mark.timeout(90),
@@ -16,12 +15,6 @@ pytestmark = [
 def leak(tmp_path_factory):
     """The Go program that makes the mistakes, compiled once."""
     return build_go("leak.go", tmp_path_factory.mktemp("go"))
-
-
-@pytest.fixture
-def routes(make_proxy, make_origin, authority, local_ca):
-    """The ways to new origins."""
-    return Routes(make_proxy, make_origin, authority, local_ca)
 
 
 def arguments(mistake, post):

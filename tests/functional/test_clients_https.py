@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support.https_clients import ASKING
-from tests.support.programs import need, run
-from tests.support.ways import WAYS, Routes
+from tests.support.programs import newest_node, run
+from tests.support.ways import WAYS
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -16,12 +16,6 @@ OWN_CA = ("tunnel", "interception")
 def folder(tmp_path_factory):
     """Where programs are built."""
     return tmp_path_factory.mktemp("programs")
-
-
-@pytest.fixture
-def routes(make_proxy, make_origin, authority, local_ca):
-    """The ways to new origins."""
-    return Routes(make_proxy, make_origin, authority, local_ca)
 
 
 @pytest.fixture
@@ -46,7 +40,7 @@ async def _skip_what_this_node_cannot(request):
         "process.allowedNodeEnvironmentFlags.has('--use-env-proxy')"
         " ? process.versions.undici : 0"
     )
-    undici = int((await run(need("node"), "-p", question)).split(".")[0])
+    undici = int((await run(newest_node(), "-p", question)).split(".")[0])
     if not undici:
         pytest.skip("this Node is older than NODE_USE_ENV_PROXY")
     if chosen["way"] == "origination" and undici < 8:

@@ -10,7 +10,7 @@ from tests.support.static import (
     make_repository,
     serve_files,
 )
-from tests.support.ways import WAYS, Routes
+from tests.support.ways import WAYS
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -18,12 +18,6 @@ PATHS = {"git": "/project.git", "pip": "/simple"}
 FETCHED = {"git": f"project/{PROJECT}", "pip": WHEEL}
 ORIGINALS = {"git": f"work/{PROJECT}", "pip": f"simple/hand-made/{WHEEL}"}
 RUNS = 2
-
-
-@pytest.fixture
-def routes(make_proxy, make_origin, authority, local_ca):
-    """The ways to new origins."""
-    return Routes(make_proxy, make_origin, authority, local_ca)
 
 
 @pytest.fixture(scope="session")

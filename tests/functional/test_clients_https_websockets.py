@@ -3,19 +3,12 @@
 import pytest
 
 from tests.support.https_clients import TALKING
-from tests.support.ways import Routes
 from tests.support.websocket import echo_messages
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 MESSAGES = 3
 SUPPORTED = [(name, way) for name, client in TALKING.items() for way in client.ways]
-
-
-@pytest.fixture
-def routes(make_proxy, make_origin, authority, local_ca):
-    """The ways to new origins."""
-    return Routes(make_proxy, make_origin, authority, local_ca)
 
 
 @pytest.fixture

@@ -171,14 +171,14 @@ async def test_s7_series_are_bounded_and_carry_nothing_of_a_request(
     origins = [await make_origin(name=f"o{number}.test") for number in range(6)]
     fields = ("Authorization: Basic c2VjcmV0", "Cookie: sid=secret")
     for origin in origins:
-        await client.get(f"{origin.url}/private?token=secret", *fields)
+        await client.get(f"{origin.url}/hidden?token=secret", *fields)
 
     text = await scrape(proxy.admin_address)
 
     seen = set(re.findall(r'origin="([^"]*)"', text))
     assert seen == {*(origin.url for origin in origins[:3]), "other"}
     client_port = client.writer.get_extra_info("sockname")[1]
-    for private in ("secret", "private", "token", "Basic", f":{client_port}"):
+    for private in ("secret", "hidden", "token", "Basic", f":{client_port}"):
         assert private not in text
 
 

@@ -14,6 +14,7 @@ from tests.support.scrape import (
     scrape,
 )
 from tests.support.tunnels import (
+    MIB,
     connect_bytes,
     echo,
     echoed,
@@ -214,7 +215,7 @@ async def test_a_tunnel_is_not_reset_while_others_wait_for_its_place(
 
     async def chatter(connection):
         await connection.reader.readexactly(1)
-        await connection.send(bytes(4 * 1024 * 1024))
+        await connection.send(bytes(16 * MIB))
         await echo(connection)
 
     origin = await make_origin(chatter)
@@ -226,5 +227,5 @@ async def test_a_tunnel_is_not_reset_while_others_wait_for_its_place(
 
     assert response.status == 503
     async with asyncio.timeout(15):
-        assert await tunnel.reader.readexactly(4 * 1024 * 1024)
+        assert await tunnel.reader.readexactly(16 * MIB)
     assert await echoed(tunnel, b"on") == b"on"

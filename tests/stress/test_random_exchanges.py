@@ -1,6 +1,6 @@
 """Thousands of randomised exchanges: everybody gets their own bytes, or a failure.
 
-TESTS_SEED chooses another seed, TESTS_EXCHANGES another count.
+TESTS_SEED chooses another seed, TESTS_EXCHANGES another count; through TLS it is half.
 """
 
 import asyncio
@@ -27,19 +27,31 @@ def descriptors():
 @pytest.mark.stress
 @pytest.mark.timeout(280)
 @pytest.mark.asyncio(loop_factories=["uvloop"])
+@pytest.mark.parametrize("way", ["plain", "origination", "interception"])
 async def test_every_client_gets_its_own_bytes_or_a_visible_failure(
-    make_proxy, make_origin
+    make_proxy, make_origin, authority, local_ca, way
 ):
     """Eight origins under a cap of twenty sockets, and everything goes wrong at times."""
-    print(f"seed {SEED}, {EXCHANGES} exchanges")  # noqa: T201
+    exchanges = EXCHANGES if way == "plain" else EXCHANGES // 2
+    print(f"seed {SEED}, {exchanges} exchanges, {way}")  # noqa: T201
     rng = random.Random(SEED)  # noqa: S311
+    tls = None if way == "plain" else authority.server()
+    origins = [await make_origin(misbehave, tls=tls) for _ in range(ORIGINS)]
     proxy = await make_proxy(
-        max_sockets=CAP, max_per_origin=8, response_timeout="1s", drain_timeout="500ms"
+        max_sockets=CAP,
+        max_per_origin=8,
+        response_timeout="1s",
+        drain_timeout="500ms",
+        ca_file=authority.file,
+        **settings_of(way, origins, local_ca),
     )
-    origins = [await make_origin(misbehave) for _ in range(ORIGINS)]
-    client = ChaosClient(proxy.listening[0], [origin.url for origin in origins])
-    plans = [plan(number, rng, origins=ORIGINS) for number in range(1, EXCHANGES + 1)]
-    batches = [plans[i : i + PER_CLIENT] for i in range(0, EXCHANGES, PER_CLIENT)]
+    client = ChaosClient(
+        proxy.listening[0],
+        [origin.url.replace("https", "http") for origin in origins],
+        inside=local_ca.client() if way == "interception" else None,
+    )
+    plans = [plan(number, rng, origins=ORIGINS) for number in range(1, exchanges + 1)]
+    batches = [plans[i : i + PER_CLIENT] for i in range(0, exchanges, PER_CLIENT)]
     places = asyncio.Semaphore(CLIENTS)
     highest = 0
     before = descriptors()
@@ -56,13 +68,35 @@ async def test_every_client_gets_its_own_bytes_or_a_visible_failure(
     await settled(proxy)
     print(dict(client.outcomes))  # noqa: T201
 
-    assert sum(client.outcomes.values()) == EXCHANGES
-    assert client.outcomes["whole"] > EXCHANGES * 0.5
+    assert sum(client.outcomes.values()) == exchanges
+    assert client.outcomes["whole"] > exchanges * 0.5
     assert highest <= CAP + ORIGINS  # an origin hears of a close a moment later
     await assert_balanced(proxy)
-    opened = sum(stats.opened for stats in proxy.session.stats.origins.values())
-    assert sum(origin.accepted for origin in origins) == opened
+    assert_counts_agree(proxy, origins, tls)
     await everything_is_given_back(proxy, before)
+
+
+def assert_counts_agree(proxy, origins, tls):
+    """What the origins have accepted is what the proxy has opened.
+
+    An origin accepts a connection with TLS when its handshake is over, which it is for
+    the proxy a moment before: there those count on which TLS was begun.
+    """
+    stats = proxy.session.stats.origins.values()
+    failed = sum(each.connect_failures.total() for each in stats)
+    accepted = tls.begun if tls else sum(origin.accepted for origin in origins)
+
+    assert accepted == sum(each.opened for each in stats) + failed
+
+
+def settings_of(way, origins, local_ca):
+    """What carries the exchanges in this way."""
+    if way == "origination":
+        return {"originate_tls": "*"}
+    if way == "interception":
+        ports = ", ".join(str(origin.port) for origin in origins)
+        return {"intercept": "*", "ca_dir": local_ca.folder, "connect_ports": ports}
+    return {}
 
 
 async def everything_is_given_back(proxy, before):

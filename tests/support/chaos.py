@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import select
+import ssl
 from collections import Counter
 from dataclasses import dataclass
 
@@ -176,33 +177,53 @@ def _speak_unasked(connection: OriginConnection) -> bool:
 class ChaosClient:
     """Runs plans against a proxy and judges what comes back."""
 
-    def __init__(self, proxy: Address, urls: list[str]) -> None:
+    def __init__(
+        self,
+        proxy: Address,
+        urls: list[str],
+        *,
+        inside: ssl.SSLContext | None = None,
+    ) -> None:
         self._proxy = proxy
         self._urls = urls
+        # What a client trusts that speaks TLS inside of CONNECT.
+        self._inside = inside
         self.outcomes: Counter[str] = Counter()
 
     async def run(self, plans: list[Plan]) -> None:
-        """Run plans one after another, on one connection while it lasts."""
-        client: Client | None = None
+        """Run plans one after another, on one connection while it lasts.
+
+        Inside of CONNECT it is one for each origin.
+        """
+        clients: dict[int, Client] = {}
         try:
             for each in plans:
-                if client is None:
-                    client = await Client(self._proxy).__aenter__()
+                key = each.origin if self._inside else 0
+                if key not in clients:
+                    clients[key] = await self._connect(each)
                 outcome = "broken"
                 with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                    outcome = await self._exchange(client, each)
+                    outcome = await self._exchange(clients[key], each)
                 self.outcomes[outcome] += 1
                 if outcome != "whole":
-                    await client.close()
-                    client = None
+                    await clients.pop(key).close()
         finally:
-            if client is not None:
+            for client in clients.values():
                 await client.close()
+
+    async def _connect(self, each: Plan) -> Client:
+        client = await Client(self._proxy).__aenter__()
+        if self._inside is not None:
+            authority = self._urls[each.origin].split("/")[2]
+            assert await client.connect(authority) == 200
+            await client.start_tls(self._inside, authority.partition(":")[0])
+        return client
 
     async def _exchange(self, client: Client, each: Plan) -> str:
         url = self._urls[each.origin] + each.path
         authority = url.split("/")[2]
-        head = f"{each.method} {url} HTTP/1.1\r\nHost: {authority}\r\n"
+        target = each.path if self._inside else url
+        head = f"{each.method} {target} HTTP/1.1\r\nHost: {authority}\r\n"
         upload = bytes(marked(each.number, each.upload))
         if each.upload and each.chunked:
             head += "Transfer-Encoding: chunked\r\n"

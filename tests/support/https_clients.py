@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.programs import NODE, PROGRAMS, build_go, need, node_program, run
+from tests.support.programs import (
+    NODE,
+    PROGRAMS,
+    build_go,
+    need,
+    newest_node,
+    node_program,
+    run,
+)
 from tests.support.ways import WAYS, Route
 
 
@@ -64,7 +72,7 @@ def _undici(_: Path, url: str, times: int) -> list[str]:
 
 
 def _fetch(_: Path, url: str, __: int) -> list[str]:
-    return [need("node"), str(NODE / "fetch.js"), url]
+    return [newest_node(), str(NODE / "fetch.js"), url]
 
 
 def _git(folder: Path, url: str, _: int) -> list[str]:

@@ -3,7 +3,7 @@
 import itertools
 
 from reuse_proxy.errors import UnavailableError
-from reuse_proxy.http.target import Origin
+from reuse_proxy.http.target import TUNNEL, Origin
 from reuse_proxy.upstream.books import (
     Action,
     Close,
@@ -64,6 +64,13 @@ class Bench:
             self.pool.origins[key] = pool
         return self.pool.origins[key]
 
+    def tunnel_origin(self, name: str = "a.test") -> OriginPool:
+        """Enter what a CONNECT names into the books."""
+        key = Origin(TUNNEL, name, 443)
+        pool = self.pool.origins[key] = OriginPool(key, OriginStats(str(key)))
+        pool.used_at = self.now
+        return pool
+
     def do(self, actions: list[Action]) -> list[Action]:
         """Keep what the pool wants done."""
         for action in actions:
@@ -103,6 +110,18 @@ class Bench:
         connection = held(waiter)
         connection.leases -= 1
         self.do(self.pool.discard(connection, CloseReason.ABORTED))
+
+    def reserve(self, waiter: Waiter) -> None:
+        """Keep what a waiter was given for its client alone."""
+        self.pool.reserve(held(waiter), self.now)
+
+    def resume(self, waiter: Waiter) -> None:
+        """Use again what was reserved."""
+        self.pool.resume(held(waiter))
+
+    def hand_over(self, waiter: Waiter) -> None:
+        """Make a tunnel of what a waiter was given."""
+        self.do(self.pool.hand_over(held(waiter), self.now))
 
     # What origins and the operating system do...
 

@@ -15,11 +15,9 @@ PROGRAMS = Path(__file__).parents[1] / "programs"
 NODE = PROGRAMS / "node"
 SKIP_NOTHING = "TESTS_SKIP_NOTHING"
 
-# What a machine may have set for its own proxy and its own authorities; a client must
-# see only what its test says.
-_OF_THE_MACHINE = re.compile(
-    r".*_proxy|.*ca_?bundle|.*ca_?certs?|(curl|git|node|npm|pip|ssl_cert|websockets)_.*",
-    re.IGNORECASE,
+# What a machine may have set for its clients: which authorities they trust, and more.
+_OF_CLIENTS = re.compile(
+    r".*ca_?bundle|.*ca_?certs?|(curl|git|node|npm|pip|ssl_cert)_.*", re.IGNORECASE
 )
 
 
@@ -39,6 +37,12 @@ def node_program(name: str) -> list[str]:
     return [node, str(NODE / name)]
 
 
+def newest_node() -> str:
+    """Return the Node from npm, whose fetch knows proxies, else the machine's."""
+    found = NODE.glob("node_modules/node-linux-*/bin/node")
+    return next(map(str, found), "") or need("node")
+
+
 def _missing(what: str) -> NoReturn:
     if os.environ.get(SKIP_NOTHING):
         pytest.fail(f"{what} is missing, and nothing may be skipped here")
@@ -50,8 +54,12 @@ def clean_environment() -> dict[str, str]:
     return {
         key: value
         for key, value in os.environ.items()
-        if not _OF_THE_MACHINE.fullmatch(key)
+        if not _is_proxy(key) and not _OF_CLIENTS.fullmatch(key)
     }
+
+
+def _is_proxy(name: str) -> bool:
+    return name.lower().endswith("_proxy")
 
 
 def build_go(source: str, target: Path) -> Path:
@@ -83,13 +91,17 @@ async def run(
     Args:
         command: the program and its arguments.
         proxy: the proxy's URL, for HTTP and for HTTPS.
-        environment: what is set besides.
+        environment: what is set; without it only the machine's own proxies are taken
+            away, with it the machine's authorities as well.
         seconds: how long it may take.
 
     Raises:
         AssertionError: it ended with another code than 0, or did not end.
     """
-    variables = clean_environment() | dict(environment or {})
+    if environment is None:
+        variables = {k: v for k, v in os.environ.items() if not _is_proxy(k)}
+    else:
+        variables = clean_environment() | dict(environment)
     if proxy is not None:
         # Some programs read only the one spelling, some only the other.
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):

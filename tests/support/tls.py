@@ -3,10 +3,22 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trustme
 
 from reuse_proxy.ca import store
+
+
+class CountingContext(ssl.SSLContext):
+    """Counts the connections on which TLS was begun, also where it did not end."""
+
+    begun = 0
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        """Count one; the event loop asks for each."""
+        self.begun += 1
+        return super().wrap_bio(*arguments, **named)
 
 
 class OriginAuthority:
@@ -18,14 +30,21 @@ class OriginAuthority:
         self.file = folder / "origins.pem"
         self._ca.cert_pem.write_to_path(str(self.file))
 
-    def server(self, *names: str, http2: bool = True) -> ssl.SSLContext:
+    def server(self, *names: str, http2: bool = True) -> CountingContext:
         """Make the context of an origin; without names, the one of the test origins.
 
         It offers HTTP/2, which no test origin speaks, to show that the proxy does not
         ask for it; a client in a tunnel might.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        names = names or ("origin.test", "a.test", "b.test", "c.test", "127.0.0.1", "::1")
+        context = CountingContext(ssl.PROTOCOL_TLS_SERVER)
+        names = names or (
+            "origin.test",
+            "a.test",
+            "b.test",
+            "c.test",
+            "127.0.0.1",
+            "::1",
+        )
         self._ca.issue_cert(*names).configure_cert(context)
         context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
         return context

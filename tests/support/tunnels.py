@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 import hashlib
-import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reuse_proxy.downstream.tunnel import Tunnel
 from reuse_proxy.service import Service
-from tests.support.client import Client
+from tests.support.client import Client, Response, request_bytes
 from tests.support.origin import Origin, OriginConnection
+from tests.support.own_errors import assert_refused
 
 MIB = 1024 * 1024
 _PIECE = bytes(64 * 1024)
@@ -75,6 +76,18 @@ async def echoed(client: Client, data: bytes) -> bytes:
         return await client.reader.readexactly(len(data))
 
 
+async def refused(
+    client: Client,
+    authority: bytes | str,
+    status: int,
+    error: str = "http_request_denied",
+) -> Response:
+    """Send a CONNECT with a request behind it; return the one answer that came."""
+    smuggled = request_bytes("http://smuggled.test/")
+    raw = connect_bytes(authority) + smuggled
+    return await assert_refused(client, raw, status, error=error, method="CONNECT")
+
+
 async def behind(client: Client, last: bytes) -> bytes:
     """Read what follows a response, up to certain bytes or the end."""
     received, _ = client._parser.trailing_data
@@ -134,7 +147,7 @@ async def gone(proxy: Service) -> None:
 
 def descriptors() -> int:
     """Count the open descriptors of this process."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def task_names() -> list[str]:

@@ -190,3 +190,19 @@ def test_an_unsafe_request_in_front_does_not_hold_up_the_safe_ones():
     assert unsafe.connection is None
     assert safe.connection is old
     assert bench.dials == [origin]
+
+
+def test_a_fresh_connection_serves_before_it_makes_room_for_another_origin():
+    """Or a dial would be for nothing: the other origin's waiter gets its place next."""
+    bench = Bench(max_sockets=2, max_per_origin=2)
+    here, there = bench.origin("a.test"), bench.origin("b.test")
+    busy = bench.lease(here)[0]
+    waiting = bench.ask(here)
+    starving = bench.ask(there)
+    starving.since = waiting.since - 1
+    connection = bench.finish_dial(here)
+
+    assert waiting.connection is connection
+    bench.release(busy)
+    bench.finish_closing()
+    assert bench.dials == [there]
