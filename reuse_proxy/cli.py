@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        parser.exit(_USAGE_ERROR, f"reuse-proxy: {_unknown_arguments(unknown)}\n")
+        parser.exit(_USAGE_ERROR, f"reuse-proxy: {_unknown(unknown, arguments)}\n")
     command: Callable[[argparse.Namespace], int] | None = arguments.run
     if command is None:
         parser.print_help(sys.stderr)
@@ -117,8 +117,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _unknown_arguments(unknown: Iterable[str]) -> str:
+def _unknown(unknown: Iterable[str], arguments: argparse.Namespace) -> str:
     first = next(iter(unknown))
+    if "config" not in arguments:
+        return f"unknown argument {first}; the command's --help tells what it takes."
     if not first.startswith("-"):
         return f"unexpected argument {first}; settings are flags, such as --listen."
     known = ["--config", "--help", *map(flag_name, Settings.model_fields)]

@@ -50,7 +50,7 @@ def check_private_folder(folder: Path) -> None:
         status = folder.stat()
     except FileNotFoundError:
         raise SettingsError(
-            f"There is no CA in {folder}; run: reuse-proxy ca init"
+            f"There is no CA in {folder}; run: reuse-proxy ca init --ca-dir {folder}"
         ) from None
     except OSError as exc:
         raise _unreadable(folder, exc) from exc

@@ -23,8 +23,11 @@ class OpaqueConnection(UpstreamConnection):
 
     @property
     def idle_limit(self) -> float:
-        """For how long it may wait to be claimed, in seconds."""
-        return _UNCLAIMED_S
+        """For how long it may wait to be claimed, in seconds.
+
+        Not at all once its origin has closed it or spoken, and may have closed behind.
+        """
+        return 0.0 if self.ended or self.response.behind else _UNCLAIMED_S
 
     def data_received(self, data: bytes) -> None:
         """Keep bytes, and no more than one read of them."""

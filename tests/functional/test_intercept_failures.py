@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from reuse_proxy.ca import store
 from tests.support.client import Client
 from tests.support.intercepting import intercepted, intercepts
 from tests.support.own_errors import assert_own_error
@@ -314,6 +315,17 @@ async def test_a_never_reading_client_is_bounded_inside_tls(
         client.reset()
 
 
+def made_long_ago(folder):
+    """Replace the CA by one that is over."""
+    store.create(folder, replace=True, now=datetime.now(UTC) - timedelta(days=400))
+
+
+def with_the_key_of_another(folder):
+    """Replace the certificate by a foreign one."""
+    other = LocalAuthority.made(folder.parent / "other")
+    (folder / "ca.pem").write_bytes(other.file.read_bytes())
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -321,8 +333,10 @@ async def test_a_never_reading_client_is_bounded_inside_tls(
         (lambda folder: folder.chmod(0o755), "chmod 700"),
         (lambda folder: (folder / "ca.pem").write_text("x"), "reuse-proxy ca init"),
         (lambda folder: (folder / "ca.pem").unlink(), "reuse-proxy ca init"),
+        (made_long_ago, "expired"),
+        (with_the_key_of_another, "another key"),
     ],
-    ids=["key", "folder", "certificate", "no certificate"],
+    ids=["key", "folder", "certificate", "no certificate", "expired", "foreign"],
 )
 async def test_s34_a_start_with_a_ca_that_others_could_use_is_refused(
     make_proxy, tmp_path, spoil, reason

@@ -73,7 +73,7 @@ def test_a_missing_folder_names_the_command_that_makes_it(tmp_path):
     """And one that is a file is no folder."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(SettingsError, match=r"run: reuse-proxy ca init$"):
+    with pytest.raises(SettingsError, match=r"ca init --ca-dir .*ca$"):
         check_private_folder(tmp_path / "ca")
     with pytest.raises(SettingsError, match="is not a folder"):
         check_private_folder(tmp_path / "file")

@@ -178,7 +178,7 @@ def test_what_belongs_to_another_user_is_refused(folder, name):
 
 def test_no_authority_is_told_with_the_command_that_makes_one(folder):
     """The first thing that anybody sees of it."""
-    with pytest.raises(SettingsError, match=f"no CA in {folder}; run: .* ca init$"):
+    with pytest.raises(SettingsError, match=f"run: .* ca init --ca-dir {folder}$"):
         load(folder)
 
 
