@@ -37,7 +37,7 @@ arch: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov
 
 check: lint types arch test
 

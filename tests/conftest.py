@@ -19,11 +19,17 @@ from tests.support.origin import Origin, Script, serve_paths
 from tests.support.tls import LocalAuthority, OriginAuthority
 
 MakeProxy = Callable[..., Any]
+LONGEST = ("test_random_exchanges", "test_memory", "test_never_readers")
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], Any]]:
     """Run every asynchronous test on asyncio's loop and on uvloop."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: at the end everybody would wait for it."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture

@@ -48,25 +48,15 @@ class ConnectHandler:
         try:
             self._check_port(origin)
             if interceptor is not None and interceptor.wants(origin):
-                await interceptor.open(request.connection, origin, ESTABLISHED, reply)
-            else:
-                await self._tunnel(request, origin, reply)
+                await interceptor.open(origin, reply, ESTABLISHED)
+                return
+            connection = await self._session.wait(origin, unsafe=True)
         except BaseException as error:
             if not reply.status_sent:
                 stats = self._session.stats.admit(origin)
                 stats.requests[status_of(error) // 100, "none"] += 1
             raise
-
-    async def _tunnel(
-        self, request: "ClientRequest", origin: Origin, reply: "Reply"
-    ) -> None:
-        session = self._session
-        started = session.clock()
-        connection = await session.wait(origin, unsafe=True)
-        connection.pool.stats.requests[2, "tunnel"] += 1
-        reply.status_sent = 200
-        await self._tunnels.carry(request.connection, connection, ESTABLISHED)
-        session.stats.request_seconds["tunnel"].observe(session.clock() - started)
+        await self._tunnels.carry(connection, reply, 200, ESTABLISHED)
 
     def _read(self, request: "ClientRequest") -> Origin:
         """Read what is asked for (RFC 9110 section 9.3.6)."""

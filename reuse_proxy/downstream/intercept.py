@@ -59,24 +59,20 @@ class Interceptor:
         """Tell whether a host is listed."""
         return matches_any(self._hosts, origin.host, origin.port)
 
-    async def open(
-        self, client: "ClientConnection", origin: Origin, head: bytes, reply: "Reply"
-    ) -> None:
+    async def open(self, origin: Origin, reply: "Reply", head: bytes) -> None:
         """Speak TLS with a client in the place of an origin, and serve it anew.
 
         Args:
-            client: gives its transport away; a new connection takes its place.
             origin: what CONNECT asked for.
+            reply: its client gives the transport away; a new one takes its place.
             head: what the client is told first.
-            reply: told once that is sent.
 
         Raises:
             ProxyError: no certificate can be made for the host.
             ClientGoneError: the client has gone.
         """
         context = await self._leaves.context(origin.host)
-        client.write(head)
-        reply.status_sent = 200
+        client = reply.begin_tunnel(200, head)
         raw, early = client.hand_over()
         hello = Hello(raw, early)
         try:

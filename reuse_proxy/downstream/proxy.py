@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reuse_proxy.config.hosts import TlsRoute
-    from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.connect import ConnectHandler
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.downstream.tunnel import Tunnels
     from reuse_proxy.http.headers import RequestFields
     from reuse_proxy.http.target import ProxyTarget
     from reuse_proxy.tasks import TaskSet
-    from reuse_proxy.upstream.connection import UpstreamConnection
-    from reuse_proxy.upstream.response import ResponseHead
     from reuse_proxy.upstream.session import UpstreamSession
 
 _NONE: Final = Framing.NONE
@@ -212,8 +209,9 @@ class ProxyHandler:
                     reply.send_interim(head)
                     head = await exchange.next_head()
                 if head.status == 101:
-                    switched = exchange.detach()
-                    await self._switch(connection, switched, head, reply)
+                    # It is a tunnel now, once the client has been told (A60).
+                    switched, told = exchange.detach(), reply.switch_head(head)
+                    await self._tunnels.carry(switched, reply, 101, told)
                     return
                 body = exchange.take_body()
                 complete = exchange.complete
@@ -225,20 +223,6 @@ class ProxyHandler:
                     await self._relay(exchange, reply)
         finally:
             connection.exchange = None
-
-    async def _switch(
-        self,
-        client: "ClientConnection",
-        connection: "UpstreamConnection",
-        head: "ResponseHead",
-        reply: Reply,
-    ) -> None:
-        """Become a tunnel, once the origin speaks another protocol (A60)."""
-        session, started = self._session, self._session.clock()
-        reply.persistent = False
-        reply.status_sent = 101
-        await self._tunnels.carry(client, connection, reply.switch_head(head))
-        session.stats.request_seconds["tunnel"].observe(session.clock() - started)
 
     async def _relay(self, exchange: Exchange, reply: Reply) -> None:
         """Copy a body to the client, no faster than it may be held for it."""

@@ -83,6 +83,17 @@ class Reply:
             lines = b"".join(fields.lines)
             self._write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
 
+    def begin_tunnel(self, status: int, head: bytes) -> "ClientConnection":
+        """Write the last bytes that are HTTP; return whose they are.
+
+        Raises:
+            ClientGoneError: the client has gone.
+        """
+        self.persistent = False
+        self._write(head)
+        self.status_sent = status
+        return self._connection
+
     def switch_head(self, head: "ResponseHead") -> bytes:
         """Return the head that tells the client of another protocol (101)."""
         fields = head.fields

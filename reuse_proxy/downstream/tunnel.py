@@ -10,9 +10,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.downstream.reply import reset
+from reuse_proxy.errors import status_of
 
 if TYPE_CHECKING:
-    from reuse_proxy.downstream.client import ClientConnection
+    from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.session import UpstreamSession
 
@@ -190,31 +191,33 @@ class Tunnels:
         self.open: set[Tunnel] = set()
 
     async def carry(
-        self,
-        client: "ClientConnection",
-        connection: "UpstreamConnection",
-        head: bytes,
+        self, connection: "UpstreamConnection", reply: "Reply", status: int, head: bytes
     ) -> None:
-        """Join a client and a leased connection until both have closed.
+        """Join a leased connection and a client until both have closed.
 
-        Whatever happens, the lease has ended when this returns.
+        Whatever happens, the lease has ended when this returns, and the request is
+        counted.
 
         Args:
-            client: gives its transport away for good.
             connection: leased, and no longer anybody else's.
+            reply: its client gives the transport away for good.
+            status: 200 or 101.
             head: what the client is told first.
 
         Raises:
             ProxyError: the origin has closed already.
             ClientGoneError: the client has.
         """
+        requests = connection.pool.stats.requests
         try:
             origin, behind = connection.detach()
-            client.write(head)
+            client = reply.begin_tunnel(status, head)
             transport, early = client.hand_over()
-        except BaseException:
+        except BaseException as error:
+            requests[status_of(error) // 100, "tunnel"] += 1
             self._session.settle(connection)
             raise
+        requests[status // 100, "tunnel"] += 1
         self._session.hand_over(connection)
         tunnel = Tunnel(transport, connection, origin, loop=self._loop)
         self.open.add(tunnel)
@@ -229,6 +232,8 @@ class Tunnels:
             await tunnel.closed()
         finally:
             self.open.discard(tunnel)
+            seconds = self._loop.time() - tunnel.opened_at
+            self._session.stats.request_seconds["tunnel"].observe(seconds)
             client.handed_back()
 
     def start_draining(self) -> None:

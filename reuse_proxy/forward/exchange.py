@@ -45,6 +45,7 @@ class Exchange:
         "_bound",
         "_client",
         "_connection",
+        "_detached",
         "_origin_stats",
         "_request",
         "_retried",
@@ -74,6 +75,7 @@ class Exchange:
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
         self._retried = False
+        self._detached = False
         self._origin_stats: OriginStats | None = None
         self._started = session.clock()
         self.phase = _QUEUE
@@ -186,8 +188,9 @@ class Exchange:
         return connection.take_body()
 
     def detach(self) -> "UpstreamConnection":
-        """Give the connection away: it is a tunnel now, and the caller settles it."""
+        """Give the connection away: a tunnel settles it, and counts this request."""
         connection, self._connection = self._leased(), None
+        self._detached = True
         return connection
 
     @property
@@ -222,7 +225,8 @@ class Exchange:
         if self._retried and self.phase is not _BODY:
             self._session.stats.retries["failed"] += 1
         self._settle()
-        self._count(error)
+        if not self._detached:
+            self._count(error)
 
     def _settle(self) -> None:
         if self._upload is not None:
@@ -245,11 +249,8 @@ class Exchange:
             origin.requests[status // 100, "none"] += 1
             return
         via = "reused" if self.reused else "new"
-        if status == 101:
-            via = "tunnel"
         origin.requests[status // 100, via] += 1
-        if status != 101:  # its time is the tunnel's
-            stats.request_seconds[via].observe(self._session.clock() - self._started)
+        stats.request_seconds[via].observe(self._session.clock() - self._started)
 
     def __repr__(self) -> str:
         return f"<Exchange {self._request.method} {self._request.target.origin} {self.phase}>"
