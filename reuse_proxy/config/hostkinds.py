@@ -1,9 +1,9 @@
 """The kinds of settings that are about hosts and files, for TLS."""
 
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from reuse_proxy.config.hosts import ClientCertificate, HostPattern, TlsRoute
 from reuse_proxy.config.kinds import Kind, items
@@ -11,55 +11,65 @@ from reuse_proxy.config.units import NotAllowedError
 
 _NONE = "none"
 
-T = TypeVar("T")
+
+class _Parsed(Protocol):
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one, or raise NotAllowedError."""
+
+
+T = TypeVar("T", bound=_Parsed)
+
+
+class _Entries(Kind, Generic[T]):
+    """A list of entries about hosts, possibly none."""
+
+    @property
+    @abstractmethod
+    def entry(self) -> type[T]:
+        """What an entry is."""
+
+    def parse(self, value: object) -> tuple[T, ...]:
+        """Read every entry of the list; what has been read before is left as it is."""
+        return tuple(map(self._entry, () if value == _NONE else items(value)))
+
+    def _entry(self, item: object) -> T:
+        if isinstance(item, self.entry):
+            return item
+        if not isinstance(item, str):
+            raise NotAllowedError("is not a host", item)
+        return self.entry.parse(item)
+
+    def show(self, value: object) -> str:
+        """Print the list, or none."""
+        return ", ".join(map(str, self.parse(value))) or _NONE
 
 
 @dataclass(frozen=True)
-class Hosts(Kind):
-    """Host patterns, possibly none."""
+class Hosts(_Entries[HostPattern]):
+    """Host patterns."""
 
     metavar = "HOSTS"
+    entry = HostPattern
     allowed = "give hosts, comma separated (api.example.com, *.internal:8443), or none"
 
-    def parse(self, value: object) -> tuple[HostPattern, ...]:
-        """Read every pattern of the list."""
-        return _entries(value, HostPattern, HostPattern.parse)
-
-    def show(self, value: object) -> str:
-        """Print the list, or none."""
-        return ", ".join(map(str, self.parse(value))) or _NONE
-
 
 @dataclass(frozen=True)
-class TlsRoutes(Kind):
-    """Hosts with an optional port mapping, possibly none."""
+class TlsRoutes(_Entries[TlsRoute]):
+    """Hosts with an optional port mapping."""
 
     metavar = "HOSTS"
+    entry = TlsRoute
     allowed = "give HOST, HOST:PORT or HOST:PORT=TLSPORT, comma separated, or none"
-
-    def parse(self, value: object) -> tuple[TlsRoute, ...]:
-        """Read every route of the list."""
-        return _entries(value, TlsRoute, TlsRoute.parse)
-
-    def show(self, value: object) -> str:
-        """Print the list, or none."""
-        return ", ".join(map(str, self.parse(value))) or _NONE
 
 
 @dataclass(frozen=True)
-class ClientCertificates(Kind):
-    """Certificates for hosts, possibly none."""
+class ClientCertificates(_Entries[ClientCertificate]):
+    """Certificates for hosts."""
 
     metavar = "HOST=FILE"
+    entry = ClientCertificate
     allowed = "give HOST=CERT.pem or HOST=CERT.pem:KEY.pem, comma separated, or none"
-
-    def parse(self, value: object) -> tuple[ClientCertificate, ...]:
-        """Read every entry of the list."""
-        return _entries(value, ClientCertificate, ClientCertificate.parse)
-
-    def show(self, value: object) -> str:
-        """Print the list, or none."""
-        return ", ".join(map(str, self.parse(value))) or _NONE
 
 
 @dataclass(frozen=True)
@@ -90,18 +100,3 @@ class OnePath(Kind):
     def allowed(self) -> str:
         """Say what to give."""
         return "give a path" if self.needed else "give the path of a file, or none"
-
-
-def _entries(value: object, kind: type[T], parse: Callable[[str], T]) -> tuple[T, ...]:
-    """Read a list; what has been read before is left as it is."""
-    if value == _NONE:
-        return ()
-    entries: list[T] = []
-    for item in items(value):
-        if isinstance(item, kind):
-            entries.append(item)
-        elif isinstance(item, str):
-            entries.append(parse(item))
-        else:
-            raise NotAllowedError("is not a host", item)
-    return tuple(entries)

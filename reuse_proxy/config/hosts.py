@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from reuse_proxy.config.units import NotAllowedError
 
@@ -28,7 +28,7 @@ class HostPattern:
     port: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "HostPattern":
+    def parse(cls, text: str) -> Self:
         """Read ``HOST`` or ``HOST:PORT``.
 
         Raises:
@@ -66,7 +66,7 @@ class TlsRoute:
     to_port: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "TlsRoute":
+    def parse(cls, text: str) -> Self:
         """Read ``HOST``, ``HOST:PORT`` or ``HOST:PORT=TLSPORT``.
 
         Raises:
@@ -95,7 +95,7 @@ class ClientCertificate:
     key: Path | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "ClientCertificate":
+    def parse(cls, text: str) -> Self:
         """Read ``HOST[:PORT]=CERT.pem`` or ``HOST[:PORT]=CERT.pem:KEY.pem``.
 
         Raises:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.origin import Origin
+from tests.support.tunnels import tunnelling_to_origins
 from tests.support.ways import Routes
 
 
@@ -28,3 +29,29 @@ async def answer(make_origin):
 def routes(make_proxy, make_origin, authority, local_ca):
     """The ways to new origins."""
     return Routes(make_proxy, make_origin, authority, local_ca)
+
+
+@pytest.fixture
+async def intercepting(make_proxy, tls_origin, authority, local_ca):
+    """Start a proxy that opens every CONNECT to the test origin."""
+
+    async def make(**settings):
+        return await make_proxy(
+            **{
+                "intercept": "*.test",
+                "ca_dir": local_ca.folder,
+                "ca_file": authority.file,
+                "connect_ports": tls_origin.port,
+                "tls_timeout": "1s",
+                **settings,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+async def tunnelling(make_proxy):
+    """Start proxies that allow tunnels to given origins."""
+    async with tunnelling_to_origins(make_proxy) as make:
+        yield make

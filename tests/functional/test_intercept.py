@@ -14,24 +14,6 @@ from tests.support.own_errors import assert_own_error
 HOST = ("Host: origin.test",)
 
 
-@pytest.fixture
-async def intercepting(make_proxy, tls_origin, authority, local_ca):
-    """Start a proxy that opens every CONNECT to the test origin."""
-
-    async def make(**settings):
-        return await make_proxy(
-            **{
-                "intercept": "*.test",
-                "ca_dir": local_ca.folder,
-                "ca_file": authority.file,
-                "connect_ports": tls_origin.port,
-                **settings,
-            }
-        )
-
-    return make
-
-
 async def test_clients_that_connect_anew_share_one_connection(
     intercepting, tls_origin, local_ca
 ):

@@ -19,25 +19,6 @@ from tests.support.tls import LocalAuthority
 HOST = ("Host: origin.test",)
 
 
-@pytest.fixture
-async def intercepting(make_proxy, tls_origin, authority, local_ca):
-    """Start a proxy that opens every CONNECT to the test origin."""
-
-    async def make(**settings):
-        return await make_proxy(
-            **{
-                "intercept": "*.test",
-                "ca_dir": local_ca.folder,
-                "ca_file": authority.file,
-                "connect_ports": tls_origin.port,
-                "tls_timeout": "1s",
-                **settings,
-            }
-        )
-
-    return make
-
-
 def descriptors():
     """How many descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))

@@ -14,15 +14,7 @@ from tests.support.tunnels import (
     echoed,
     need_ipv6,
     opened,
-    tunnelling_to_origins,
 )
-
-
-@pytest.fixture
-async def tunnelling(make_proxy):
-    """Start proxies that allow tunnels to given origins."""
-    async with tunnelling_to_origins(make_proxy) as make:
-        yield make
 
 
 async def test_a79_the_answer_has_no_framing_and_the_tunnel_starts_behind_it(

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.support.machine import own_address
-from tests.support.tunnels import echo, opened, refused, tunnelling_to_origins
+from tests.support.tunnels import echo, opened, refused
 
 PROHIBITED = "destination_ip_prohibited"
 # Every way in which our own listeners are at an address.
@@ -21,13 +21,6 @@ ALIASES = (
     "[::ffff:127.0.0.1]",
     "anything.test",
 )
-
-
-@pytest.fixture
-async def tunnelling(make_proxy):
-    """Start proxies that allow tunnels to given origins."""
-    async with tunnelling_to_origins(make_proxy) as make:
-        yield make
 
 
 def free_port():

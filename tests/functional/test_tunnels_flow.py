@@ -17,20 +17,12 @@ from tests.support.tunnels import (
     only,
     opened,
     pour,
-    tunnelling_to_origins,
 )
 
 # tunnel.py's upper mark for one direction, and the most that a loop reads at once.
 MOST_HELD = 256 * 1024 + 256 * 1024
 # More than the kernel's buffers of both hops can take.
 FLOOD = 64 * MIB
-
-
-@pytest.fixture
-async def tunnelling(make_proxy):
-    """Start proxies that allow tunnels to given origins."""
-    async with tunnelling_to_origins(make_proxy) as make:
-        yield make
 
 
 async def test_a80_a_client_that_ends_its_side_still_gets_everything(

@@ -17,19 +17,11 @@ from tests.support.tunnels import (
     only,
     opened,
     task_names,
-    tunnelling_to_origins,
 )
 
 MANY = 500
 # Both ends of both hops are in this process, with some room for the rest of it.
 DESCRIPTORS = 4 * MANY + 500
-
-
-@pytest.fixture
-async def tunnelling(make_proxy):
-    """Start proxies that allow tunnels to given origins."""
-    async with tunnelling_to_origins(make_proxy) as make:
-        yield make
 
 
 @pytest.fixture

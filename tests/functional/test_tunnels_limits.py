@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from tests.support.books import assert_balanced
 from tests.support.client import request_bytes
 from tests.support.scrape import (
@@ -20,15 +18,7 @@ from tests.support.tunnels import (
     echoed,
     gone,
     opened,
-    tunnelling_to_origins,
 )
-
-
-@pytest.fixture
-async def tunnelling(make_proxy):
-    """Start proxies that allow tunnels to given origins."""
-    async with tunnelling_to_origins(make_proxy) as make:
-        yield make
 
 
 def queued(proxy):

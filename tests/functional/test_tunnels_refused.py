@@ -23,17 +23,9 @@ from tests.support.tunnels import (
     opened,
     refused,
     task_names,
-    tunnelling_to_origins,
 )
 
 PROHIBITED = "destination_ip_prohibited"
-
-
-@pytest.fixture
-async def tunnelling(make_proxy):
-    """Start proxies that allow tunnels to given origins."""
-    async with tunnelling_to_origins(make_proxy) as make:
-        yield make
 
 
 @pytest.fixture
