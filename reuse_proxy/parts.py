@@ -22,6 +22,7 @@ def tls_contexts(loaded: "Loaded") -> TlsContexts:
     return TlsContexts(
         ca_file=loaded.settings.ca_file,
         client_certs=loaded.settings.client_cert,
+        resume_for=loaded.settings.max_lifetime,
         sources=loaded.sources,
     )
 

@@ -47,6 +47,7 @@ COVERED_BY = {
     "downstream/connect.py": "functional/test_tunnels.py",
     "downstream/deadlines.py": "functional/test_security_exhaustion.py",
     "downstream/intercept.py": "functional/test_intercept.py",
+    "downstream/sockets.py": "functional/test_never_readers.py",
     "downstream/tunnel.py": "functional/test_tunnels.py",
     "admin/families.py": "unit/admin/test_metrics.py",
     "upstream/opaque.py": "functional/test_tunnels.py",

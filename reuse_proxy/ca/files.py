@@ -14,14 +14,17 @@ from typing import Final
 
 from reuse_proxy.errors import SettingsError
 
-RENEW: Final = "run: reuse-proxy ca init --replace"
-
 _OTHERS: Final = 0o077
 _PRIVATE_FOLDER: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
 # A file, and nothing that waits for its other end when it is opened.
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def renew(folder: Path, program: str = "reuse-proxy") -> str:
+    """Return the advice to replace the CA of a folder, as the end of a sentence."""
+    return f"run: {program} ca init --replace --ca-dir {_quoted(folder)}"
 
 
 def make_private_folder(folder: Path) -> None:
@@ -50,7 +53,8 @@ def check_private_folder(folder: Path) -> None:
         status = folder.stat()
     except FileNotFoundError:
         raise SettingsError(
-            f"There is no CA in {folder}; run: reuse-proxy ca init --ca-dir {folder}"
+            f"There is no CA in {folder}; "
+            f"run: reuse-proxy ca init --ca-dir {_quoted(folder)}"
         ) from None
     except OSError as exc:
         raise _unreadable(folder, exc) from exc
@@ -69,7 +73,7 @@ def read_private(path: Path) -> bytes:
         # What is open is what is judged; a path may lead elsewhere a moment later.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise SettingsError(f"{path} is not a file; {RENEW}")
+            raise SettingsError(f"{path} is not a file; {renew(path.parent)}")
         _check_private(path, status, _PRIVATE_FILE)
         return _read(descriptor)
 
@@ -84,8 +88,14 @@ def read(path: Path) -> bytes:
         return _read(descriptor)
 
 
-def write_new(path: Path, data: bytes, mode: int) -> None:
+def write_new(path: Path, data: bytes, mode: int, *, meant: Path | None = None) -> None:
     """Write a file that must not exist yet; at no moment is it open to more than `mode`.
+
+    Args:
+        path: where it goes.
+        data: all of it.
+        mode: its permission bits.
+        meant: the path that an error names, if `path` is a draft of it.
 
     Raises:
         SettingsError: it exists or cannot be written; nothing is left then.
@@ -95,10 +105,10 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
     except FileExistsError:
         raise SettingsError(
             f"{path} exists already; to make a new CA that clients have to trust "
-            f"anew, {RENEW}"
+            f"anew, {renew(path.parent)}"
         ) from None
     except OSError as exc:
-        raise _unwritable(path, exc) from exc
+        raise _unwritable(meant or path, exc) from exc
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -108,7 +118,7 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
     except BaseException as exc:
         path.unlink(missing_ok=True)
         if isinstance(exc, OSError):
-            raise _unwritable(path, exc) from exc
+            raise _unwritable(meant or path, exc) from exc
         raise
 
 
@@ -135,12 +145,16 @@ def replace_all(files: Mapping[Path, tuple[bytes, int]]) -> None:
     drafts = {path: path.with_name(f".{path.name}.{_random()}") for path in files}
     try:
         for path, (data, mode) in files.items():
-            write_new(drafts[path], data, mode)
+            write_new(drafts[path], data, mode, meant=path)
         for path, draft in drafts.items():
             _move(draft, path)
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
+
+
+def _quoted(folder: Path) -> str:
+    return quote(str(folder.absolute()))
 
 
 def _random() -> str:
@@ -159,7 +173,7 @@ def _opened(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, _READ)
     except FileNotFoundError:
-        raise SettingsError(f"{path} is missing; {RENEW}") from None
+        raise SettingsError(f"{path} is missing; {renew(path.parent)}") from None
     except OSError as exc:
         raise _unreadable(path, exc) from exc
     try:

@@ -1,6 +1,7 @@
 """Sign a leaf: a certificate for one host, short-lived, in memory only."""
 
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Final
 
 from cryptography import x509
@@ -14,6 +15,9 @@ from reuse_proxy.errors import ProxyError, RequestError
 
 MAX_LIFE: Final = timedelta(days=7)
 
+_REPLACE: Final = "reuse-proxy ca init --replace"
+# A client reads it, who need not know the path; pasted as it is, a shell refuses it.
+_FOLDER: Final = "--ca-dir <its folder>"
 _SHOWN: Final = 80  # of a host in a sentence; it may be as long as a request's head
 
 
@@ -71,13 +75,16 @@ def _check_authority(authority: Authority, name: names.Host, now: datetime) -> N
     if now >= authority.expires_at:
         raise IssuerError(
             f"The local CA has expired on {authority.expires_at:%Y-%m-%d}; "
-            f"run: reuse-proxy ca init --replace"
+            f"restart the proxy after: {_REPLACE} {_FOLDER}"
         )
     permitted = authority.names
     if permitted and not names.is_permitted(name, permitted):
+        permits = " ".join(
+            f"--permit {quote(each)}" for each in (str(name), *permitted)
+        )
         raise IssuerError(
             f"The local CA may sign for {', '.join(permitted)} only, not for {name}; "
-            f"to change that, make another with: reuse-proxy ca init --permit"
+            f"to change that, restart the proxy after: {_REPLACE} {permits} {_FOLDER}"
         )
 
 

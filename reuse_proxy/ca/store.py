@@ -33,6 +33,7 @@ E = TypeVar("E", bound=x509.ExtensionType)
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _MIN_RSA_BITS: Final = 2048
+_MAX_LIFE: Final = timedelta(days=366)  # of a CA for every host, by whomever
 # What cryptography raises for bytes that it cannot read.
 _UNREADABLE: Final = (
     ValueError,
@@ -63,10 +64,7 @@ class Authority:
     @property
     def names(self) -> tuple[str, ...]:
         """The names and networks that it may sign for; none means all."""
-        extension = _extension(self.certificate, x509.NameConstraints)
-        permitted = (extension.permitted_subtrees if extension else None) or ()
-        ours = (x509.DNSName, x509.IPAddress)
-        return tuple(str(name.value) for name in permitted if isinstance(name, ours))
+        return _permitted(self.certificate)
 
     @property
     def pem(self) -> bytes:
@@ -140,14 +138,25 @@ def load(
     key = _read_key(folder / KEY_FILE)
     certificate = _read_certificate(path)
     if not _may_sign(certificate):
-        raise SettingsError(f"{path} is not the certificate of a CA; {files.RENEW}")
+        raise SettingsError(
+            f"{path} is not the certificate of a CA; {files.renew(path.parent)}"
+        )
     if certificate.public_key() != key.public_key():
         raise SettingsError(
-            f"{path} belongs to another key than {KEY_FILE} beside it; {files.RENEW}"
+            f"{path} belongs to another key than {KEY_FILE} beside it; {files.renew(path.parent)}"
         )
+    _check_life(path, certificate)
     if not any_time:
         _check_time(path, certificate, now or datetime.now(UTC))
     return Authority(certificate, key)
+
+
+def permitted_names(folder: Path) -> tuple[str, ...]:
+    """Return what the certificate in a folder may sign for, usable or not; else ()."""
+    try:
+        return _permitted(_read_certificate(folder / CERTIFICATE_FILE))
+    except SettingsError:
+        return ()
 
 
 def _builder(
@@ -219,16 +228,18 @@ def _read_key(path: Path) -> SigningKey:
         key = serialization.load_pem_private_key(files.read_private(path), None)
     except TypeError:
         raise SettingsError(
-            f"{path} is encrypted, and nobody is asked for its password; {files.RENEW}"
+            f"{path} is encrypted, and nobody is asked for its password; {files.renew(path.parent)}"
         ) from None
     except _UNREADABLE:
-        raise SettingsError(f"{path} holds no private key; {files.RENEW}") from None
+        raise SettingsError(
+            f"{path} holds no private key; {files.renew(path.parent)}"
+        ) from None
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS:
         return key
     raise SettingsError(
-        f"{path} is no ECDSA key and no RSA key of {_MIN_RSA_BITS} bits; {files.RENEW}"
+        f"{path} is no ECDSA key and no RSA key of {_MIN_RSA_BITS} bits; {files.renew(path.parent)}"
     )
 
 
@@ -239,7 +250,9 @@ def _read_certificate(path: Path) -> x509.Certificate:
         len(certificate.extensions)
         certificate.public_key()
     except _UNREADABLE:
-        raise SettingsError(f"{path} holds no certificate; {files.RENEW}") from None
+        raise SettingsError(
+            f"{path} holds no certificate; {files.renew(path.parent)}"
+        ) from None
     return certificate
 
 
@@ -249,6 +262,15 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     return basic is not None and basic.ca and (usage is None or usage.key_cert_sign)
 
 
+def _permitted(certificate: x509.Certificate) -> tuple[str, ...]:
+    extension = _extension(certificate, x509.NameConstraints)
+    permitted = (extension.permitted_subtrees if extension else None) or ()
+    ours = (x509.DNSName, x509.IPAddress)
+    found = [str(name.value) for name in permitted if isinstance(name, ours)]
+    # Other tools may put a dot before a name.
+    return tuple(name.lstrip(".") for name in found)
+
+
 def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
@@ -256,12 +278,25 @@ def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
         return None
 
 
+def _check_life(path: Path, certificate: x509.Certificate) -> None:
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    if life > _MAX_LIFE and not _permitted(certificate):
+        raise SettingsError(
+            f"{path} is valid for {life.days} days and may sign for every host; "
+            f"a CA without name constraints may be valid for at most "
+            f"{_MAX_LIFE.days} days. Make yours shorter, or give it name "
+            f"constraints, or {files.renew(path.parent)}"
+        )
+
+
 def _check_time(path: Path, certificate: x509.Certificate, now: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
-        raise SettingsError(f"{path} has expired on {end:%Y-%m-%d}; {files.RENEW}")
+        raise SettingsError(
+            f"{path} has expired on {end:%Y-%m-%d}; {files.renew(path.parent)}"
+        )
     if now < start:
         raise SettingsError(
             f"{path} is valid from {start:%Y-%m-%d %H:%M} UTC on only; "
-            f"set the clock right, or {files.RENEW}"
+            f"set the clock right, or {files.renew(path.parent)}"
         )

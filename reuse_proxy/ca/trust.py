@@ -29,6 +29,10 @@ _BLOCK: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----"
 )
 
+_JAVA_HOME: Final = (
+    "java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.home = //p'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -114,14 +118,18 @@ def _variable(
 
 
 def _java(ca: str, bundle_file: Path) -> tuple[str, ...]:
-    # A trust store replaces Java's own, so it begins as a copy of that.
-    store = bundle_file.with_name("java-truststore")
-    into = f"-keystore {quote(str(store))} -storepass changeit"
-    path, option = quote(str(store)), quote(f"-Djavax.net.ssl.trustStore={store}")
+    # A trust store replaces Java's own, so it begins as a copy of that; without one,
+    # keytool would make a store of our authority alone.
+    store = str(bundle_file.with_name("java-truststore"))
+    path = quote(store)
+    # Java splits the variable at blanks, by quotes like a shell's.
+    option = quote(quote(f"-Djavax.net.ssl.trustStore={store}"))
     return (
-        f'install -m 600 "$JAVA_HOME/lib/security/cacerts" {path}',
-        f"keytool -importcert -noprompt -alias reuse-proxy -file {ca} {into}",
-        f"java {option} -jar YOUR.jar",
+        f"JAVA_HOME=${{JAVA_HOME:-$({_JAVA_HOME})}} && "
+        f'install -m 600 "$JAVA_HOME/lib/security/cacerts" {path} && '
+        f"keytool -importcert -noprompt -alias reuse-proxy -file {ca} "
+        f"-keystore {path} -storepass changeit",
+        f"export JAVA_TOOL_OPTIONS={option}",
     )
 
 

@@ -7,6 +7,7 @@ cryptography, is imported when one of the commands runs.
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = "~/.local/share/reuse-proxy/ca"
 BUNDLE_FILE = "bundle.pem"
+_PROGRAM = "reuse-proxy"
+_FOLDER_VARIABLE = "REUSE_PROXY_CA_DIR"
+_KEPT = "\nIt keeps the names of the old CA; to drop them, delete its folder first.\n"
+_RESTART = "\nA proxy that is running keeps the old CA until it is restarted.\n"
 _DEFAULT_DAYS = 365
 _USAGE_ERROR = 2
 
@@ -39,7 +44,8 @@ def init(
     Args:
         folder: where it goes; made if need be.
         days: how long it is valid, from 1 to 365.
-        permit: the names and networks that it may sign for; none means all.
+        permit: the names and networks that it may sign for; none means those of the
+            authority that is replaced, or all.
         replace: whether an authority that is there may be given up.
         out: where to print; the default is standard output.
 
@@ -48,14 +54,18 @@ def init(
     """
     from reuse_proxy.ca import store
 
-    authority = store.create(folder, days=days, permit=permit, replace=replace)
+    kept = store.permitted_names(folder) if replace and not permit else ()
+    authority = store.create(folder, days=days, permit=permit or kept, replace=replace)
     stream = sys.stdout if out is None else out
     stream.write("Made a CA that no other installation knows.\n\n")
     _write_facts(authority, folder, stream)
+    if replace:
+        stream.write(_KEPT if kept else "")
+        stream.write(_RESTART)
     stream.write(
         "\nNext, make a bundle for clients, and see how each of them takes it:\n"
         f"  {_bundle_command(folder)}\n"
-        f"  reuse-proxy ca show{_option(folder)}\n"
+        f"  {_program()} ca show{_option(folder)}\n"
     )
     return 0
 
@@ -73,7 +83,9 @@ def show(folder: Path, out: TextIO | None = None) -> int:
     _write_facts(authority, folder, stream)
     stream.write(
         "\n# The bundle holds this CA and the system's roots. Make it first, and again\n"
-        f"# after each `ca init --replace`:\n{_bundle_command(folder)}\n"
+        "# after each `ca init --replace`. Programs of other users cannot read it in\n"
+        "# this folder; for them: --output /usr/local/share/reuse-proxy-bundle.pem\n"
+        f"{_bundle_command(folder)}\n"
     )
     where = folder.absolute()
     for entry in trust.instructions(
@@ -136,9 +148,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--ca-dir",
             type=_folder,
-            default=os.environ.get("REUSE_PROXY_CA_DIR") or DEFAULT_FOLDER,
+            default=os.environ.get(_FOLDER_VARIABLE) or DEFAULT_FOLDER,
             metavar="DIR",
-            help=f"folder of the CA (default: {DEFAULT_FOLDER}, or REUSE_PROXY_CA_DIR)",
+            help=f"folder of the CA (default: {DEFAULT_FOLDER}, or {_FOLDER_VARIABLE})",
         )
         if add_own is not None:
             add_own(command)
@@ -159,7 +171,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="a name, with all below it, or an IP network that it may sign for; "
-        "repeat it for more (default: all)",
+        "repeat it for more (default: those of the CA that is replaced, or all)",
     )
     parser.add_argument(
         "--replace", action="store_true", help="give up the CA that is there"
@@ -216,7 +228,7 @@ def _write_facts(authority: "Authority", folder: Path, stream: TextIO) -> None:
     rows = (
         ("subject", authority.certificate.subject.rfc4514_string()),
         ("fingerprint", f"SHA-256 {authority.fingerprint}"),
-        ("valid until", _validity(authority, datetime.now(UTC))),
+        ("valid until", _validity(authority, folder, datetime.now(UTC))),
         ("key", authority.key_kind),
         ("signs for", permitted),
         ("certificate", str(folder.absolute() / CERTIFICATE_FILE)),
@@ -225,11 +237,13 @@ def _write_facts(authority: "Authority", folder: Path, stream: TextIO) -> None:
     stream.writelines(f"{name:<11}  {value}\n" for name, value in rows)
 
 
-def _validity(authority: "Authority", now: datetime) -> str:
+def _validity(authority: "Authority", folder: Path, now: datetime) -> str:
+    from reuse_proxy.ca.files import renew
+
     end = authority.expires_at
     text = f"{end:%Y-%m-%d %H:%M} UTC"
     if now > end:
-        return f"{text}, EXPIRED; run: reuse-proxy ca init --replace"
+        return f"{text}, EXPIRED; {renew(folder, _program())}"
     if now < authority.certificate.not_valid_before_utc:
         return f"{text}, NOT VALID YET; set the clock right"
     return f"{text} ({(end - now).days} days left)"
@@ -237,11 +251,22 @@ def _validity(authority: "Authority", now: datetime) -> str:
 
 def _bundle_command(folder: Path) -> str:
     target = quote(str(folder.absolute() / BUNDLE_FILE))
-    return f"reuse-proxy ca bundle{_option(folder)} --output {target}"
+    return f"{_program()} ca bundle{_option(folder)} --output {target}"
 
 
 def _option(folder: Path) -> str:
     with contextlib.suppress(RuntimeError):  # there is no home folder
-        if folder == Path(DEFAULT_FOLDER).expanduser():
+        usual = Path(DEFAULT_FOLDER).expanduser()
+        if folder == usual and not os.environ.get(_FOLDER_VARIABLE):
             return ""
     return f" --ca-dir {quote(str(folder.absolute()))}"
+
+
+def _program() -> str:
+    """Return how a shell calls this program."""
+    if shutil.which(_PROGRAM):
+        return _PROGRAM
+    called = Path(sys.argv[0]).absolute()
+    if called.name == _PROGRAM and called.is_file():
+        return quote(str(called))
+    return f"{quote(sys.executable)} -m reuse_proxy"

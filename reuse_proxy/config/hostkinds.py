@@ -60,7 +60,7 @@ class TlsRoutes(_Entries[TlsRoute]):
 
     metavar = "HOSTS"
     entry = TlsRoute
-    allowed = "give HOST, HOST:PORT or HOST:PORT=TLSPORT, comma separated, or none"
+    allowed = "give HOST[:PORT][=TLSPORT], comma separated (a.test, b.test:8080=8443), or none"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class HostPattern:
         Raises:
             NotAllowedError: it is neither.
         """
+        if "://" in text:
+            raise NotAllowedError("is a URL, of which only the host is wanted", text)
         parts = _PARTS.fullmatch(text.strip())
         if parts is None:
             raise NotAllowedError("is not a host with an optional port", text)
@@ -59,7 +61,8 @@ class HostPattern:
 class TlsRoute:
     """Hosts whose ``http://`` requests go out as TLS; to which port, None as it is.
 
-    Port 80 is never kept: TLS is on 443 then.
+    Port 80 is never kept: TLS is on 443 then.  With ``to_port`` alone, every port of
+    the host is mapped to it.
     """
 
     hosts: HostPattern
@@ -67,10 +70,10 @@ class TlsRoute:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``HOST``, ``HOST:PORT`` or ``HOST:PORT=TLSPORT``.
+        """Read ``HOST[:PORT][=TLSPORT]``.
 
         Raises:
-            NotAllowedError: it is none of these.
+            NotAllowedError: it is not.
         """
         hosts, mapped, port = text.partition("=")
         return cls(HostPattern.parse(hosts), read_port(port) if mapped else None)
@@ -164,7 +167,9 @@ def read_port(text: str) -> int:
 
 
 def _host(text: str, whole: str) -> str:
-    host = text.lower().removesuffix(".") if len(text) > 2 else text.lower()
+    host = text.lower()
+    if not host.endswith("*."):
+        host = host.removesuffix(".")
     if not host.isascii():
         raise NotAllowedError("must be spelled in its ASCII form (xn--...)", whole)
     if host.startswith("["):

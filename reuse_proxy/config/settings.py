@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     )
     originate_tls: Annotated[tuple[TlsRoute, ...], TlsRoutes()] = Field(
         (),
-        description="hosts whose http:// requests go out as TLS, HOST[:PORT[=TLSPORT]]",
+        description="hosts whose http:// requests go out as TLS, HOST[:PORT][=TLSPORT]",
     )
     intercept: Annotated[tuple[HostPattern, ...], Hosts()] = Field(
         (), description="hosts whose CONNECT is opened with the local CA, HOST[:PORT]"

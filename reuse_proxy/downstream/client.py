@@ -7,7 +7,6 @@ here, in ``intake`` or in ``listener``, and ``tests/contract/test_aiohttp.py`` p
 import asyncio
 import contextlib
 import logging
-import select
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
@@ -23,8 +22,15 @@ from reuse_proxy.downstream.refusals import (
     internal_error,
     translate,
 )
-from reuse_proxy.downstream.reply import ClientGoneError, Reply, plain_response, reset
+from reuse_proxy.downstream.reply import ClientGoneError, Reply, last_response
 from reuse_proxy.downstream.request import ClientRequest, linger
+from reuse_proxy.downstream.sockets import (
+    buffered,
+    descriptor_of,
+    hang_up,
+    reset,
+    was_reset,
+)
 from reuse_proxy.errors import ProxyError
 
 if TYPE_CHECKING:
@@ -42,7 +48,6 @@ class ClientConnection(web.RequestHandler):
 
     __slots__ = (
         "_idle_from",
-        "_intake",
         "_room",
         "_watch",
         "below",
@@ -50,6 +55,7 @@ class ClientConnection(web.RequestHandler):
         "exchange",
         "half_closed",
         "host",
+        "intake",
         "intercepted",
         "private",
         "server",
@@ -71,7 +77,7 @@ class ClientConnection(web.RequestHandler):
         self.intercepted: Intercepted | None = None
         self.below: asyncio.Transport | None = None
         self.private: PrivateConnections | None = None
-        self._intake = Intake(self._messages)
+        self.intake = Intake(self._messages)
         self.deadlines = Deadlines()
         self._idle_from = 0.0
         self._room: asyncio.Future[None] | None = None
@@ -81,9 +87,8 @@ class ClientConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit a client, or answer and close.
 
-        Takes the place of aiohttp's, which sets TCP_NODELAY (both loops have) and
-        starts a timer (the listener's sweeper looks at idle clients): a tenth of
-        what a connection for one request cost.
+        aiohttp's sets TCP_NODELAY (both loops have) and starts a timer (the listener's
+        sweeper looks at idle clients): a tenth of a connection for one request.
         """
         self.transport = cast("asyncio.Transport", transport)
         # TLS would pause at 0 while nothing waits.
@@ -99,12 +104,8 @@ class ClientConnection(web.RequestHandler):
 
     def refuse(self, error: ProxyError) -> None:
         """Answer outside of any request, and close."""
-        reason = b"Proxy-Status: reuse-proxy; error=%b\r\n" % error.error.encode()
-        fields = [reason, b"Connection: close\r\n"]
-        if error.retry_after is not None:
-            fields.append(b"Retry-After: %d\r\n" % error.retry_after)
         if self.transport is not None:
-            self.transport.write(plain_response(error.status, error.sentence, fields))
+            self.transport.write(last_response(error))
         self.force_close()
 
     # Serve...
@@ -112,18 +113,15 @@ class ClientConnection(web.RequestHandler):
     async def start(self) -> None:
         """Serve this client's requests, one after another.
 
-        Takes the place of aiohttp's loop, which makes a task, a writer and a response
-        object for every request: half of what a small exchange cost.
+        aiohttp's loop makes a task, a writer and a response object for every request:
+        half of what a small exchange cost.
         """
         try:
-            while not self._force_close:
-                if not self._messages:
-                    if self.ending:
-                        break
-                    await self._next_message()
-                if not await self._serve(*self._messages.popleft()):
-                    break
-                self._idle_from = self._loop.time()
+            await self._serve_all()
+            if self.below is not None and self.writing_paused:
+                # The loops give TLS a time to close, in which it must have written.
+                with contextlib.suppress(ClientGoneError):
+                    await self.taken()
         except asyncio.CancelledError:
             # By close(), while waiting for a request; or the client has gone.
             if not self._close:
@@ -132,7 +130,17 @@ class ClientConnection(web.RequestHandler):
             self._current_request = None
             self._task_handler = None
             if self.transport is not None and not self._force_close:
-                self.transport.close()
+                hang_up(self.transport, self.below)
+
+    async def _serve_all(self) -> None:
+        while not self._force_close:
+            if not self._messages:
+                if self.ending:
+                    return
+                await self._next_message()
+            if not await self._serve(*self._messages.popleft()):
+                return
+            self._idle_from = self._loop.time()
 
     async def _serve(self, message: Any, content: "StreamReader") -> bool:  # noqa: ANN401 - aiohttp's
         """Answer one message of the parser; tell whether another may follow."""
@@ -163,9 +171,8 @@ class ClientConnection(web.RequestHandler):
     def _next_message(self) -> "asyncio.Future[None]":
         """Return what becomes done once the parser has a message."""
         self._waiter = self._loop.create_future()
-        if self._intake.head_bytes:
-            self.deadlines.since = self._loop.time()
-            self.server.pending.add(self)
+        if self.intake.head_bytes:
+            self._owe()
         return self._waiter
 
     def _answer_unparsed(self, request: ClientRequest, exc: BaseException) -> None:
@@ -184,10 +191,10 @@ class ClientConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and keep an eye on a head that does not become complete."""
-        intake, messages = self._intake, self._messages
+        intake, messages = self.intake, self._messages
         if intake.held is not None:
-            if intake.hold(data) and self.transport is not None:
-                self.transport.pause_reading()
+            if intake.hold(data):
+                self.pause_reading()
             return
         known = len(messages)
         in_body = intake.in_body
@@ -195,7 +202,10 @@ class ClientConnection(web.RequestHandler):
         if not known and intake.is_plain(data):
             return
         if self._waiter is not None and not self._waiter.done() and not messages:
-            self._count_head(data)
+            if intake.count_head(data):
+                self._owe()
+            if intake.head_bytes > MAX_HEAD_BYTES:
+                self.refuse(head_too_large())
             return
         if self.deadlines.awaited_body is not None:
             intake.count_overhead(self.deadlines.awaited_body, len(data))
@@ -209,40 +219,37 @@ class ClientConnection(web.RequestHandler):
             tail=self._message_tail if self._upgraded else None,
         )
 
-    def _count_head(self, data: bytes) -> None:
-        """Count the bytes of a head that is waited for, and note when it began."""
-        intake = self._intake
-        if not intake.head_bytes:
-            if not data.strip(b"\r\n"):
-                return
-            self.deadlines.since = self._loop.time()
-            self.server.pending.add(self)
-        intake.head_bytes += len(data)
-        if intake.head_bytes > MAX_HEAD_BYTES:
-            self.refuse(head_too_large())
+    def _owe(self) -> None:
+        """Have the sweeper watch for what this client owes from now on."""
+        self.deadlines.since = self._loop.time()
+        self.server.pending.add(self)
 
     def await_body(self, content: "StreamReader | None") -> None:
         """Note that a handler waits for body bytes, or no longer does."""
         self.deadlines.awaited_body = content
         if content is not None:
-            self.deadlines.since = self._loop.time()
-            self.server.pending.add(self)
+            self._owe()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # keeps it open
         """Serve on a client that only closed its sending side (RFC 9112 section 9.6).
 
-        Its request must have come in full, and its response must keep moving: a
-        client that is really gone looks the same.
+        Its response must keep moving: a client that is really gone looks the same.
+        What switches to another protocol is not over with its request.
         """
-        request = self._current_request
-        if request is None or not request.content.is_eof() or self.below is not None:
+        if self.below is not None:
             return None  # TLS cannot be half-closed
-        if self.exchange is None or self.exchange.phase == "queue":
+        if self.intake.held is None and not self._is_answered():
             return None
         self.half_closed = True
-        self.deadlines.since = self._loop.time()
-        self.server.pending.add(self)
+        self._owe()
         return True
+
+    def _is_answered(self) -> bool:
+        """Tell whether a request that has come in full is past the queue."""
+        request, exchange = self._current_request, self.exchange
+        if request is None or exchange is None or not request.content.is_eof():
+            return False
+        return exchange.phase != "queue"
 
     # Write...
 
@@ -293,18 +300,11 @@ class ClientConnection(web.RequestHandler):
     @property
     def buffered(self) -> int:
         """Bytes that wait in the transport."""
-        return sum(
-            transport.get_write_buffer_size()
-            for transport in (self.transport, self.below)
-            if transport is not None
-        )
+        return buffered(self.transport) + buffered(self.below)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once it is closed."""
-        if self.transport is None:
-            return -1
-        sock = self.transport.get_extra_info("socket")
-        return -1 if sock is None else cast("int", sock.fileno())
+        return descriptor_of(self.transport)
 
     @property
     def left(self) -> bool:
@@ -312,23 +312,14 @@ class ClientConnection(web.RequestHandler):
         return self.transport is None
 
     @property
-    def in_head(self) -> bool:
-        """Whether a head has begun that is not complete."""
-        return bool(self._intake.head_bytes)
-
-    @property
     def may_switch(self) -> bool:
         """Whether all that comes behind the current request is held for a tunnel."""
-        return self._intake.held is not None and not self._messages
+        return self.intake.held is not None and not self._messages
 
     @property
     def was_reset(self) -> bool:
         """Whether a client that is not being read from has closed its connection."""
-        if not self._reading_paused or (descriptor := self.fileno()) < 0:
-            return False
-        poll = select.poll()
-        poll.register(descriptor, 0)  # errors and hang-ups are always told
-        return bool(poll.poll(0))
+        return self._reading_paused and was_reset(self.fileno())
 
     @property
     def reads(self) -> bool:
@@ -338,7 +329,7 @@ class ClientConnection(web.RequestHandler):
     @property
     def ending(self) -> bool:
         """Whether no further request will be read from this client."""
-        last = (self.half_closed or self._intake.sealed) and not self._messages
+        last = (self.half_closed or self.intake.sealed) and not self._messages
         return last or self._close or self.server.draining
 
     @property
@@ -368,8 +359,10 @@ class ClientConnection(web.RequestHandler):
             raise ClientGoneError("the client has gone")
         self._watch.discard(self)
         self.server.pending.discard(self)
+        if self.private is not None:
+            self.private.close()
         self.transport = None
-        held, self._intake.held = self._intake.held, bytearray()
+        held, self.intake.held = self.intake.held, bytearray()
         return transport, bytes(held or b"")
 
     def handed_back(self) -> None:
@@ -378,6 +371,13 @@ class ClientConnection(web.RequestHandler):
         self.connection_lost(None)
 
     # Close...
+
+    def force_close(self) -> None:
+        """Close behind what has been written, and serve nothing more."""
+        if self.transport is not None:
+            hang_up(self.transport, self.below)
+            self.transport = None
+        super().force_close()
 
     def reset(self) -> None:
         """Close with RST: the client must not take what it got for a whole response."""
@@ -388,10 +388,11 @@ class ClientConnection(web.RequestHandler):
         """Forget the client, and wake whoever waits for it."""
         self._watch.discard(self)
         self.server.pending.discard(self)
+        unused = not (self._request_count or self._force_close or self._close)
         super().connection_lost(exc)
         if self.private is not None:
             self.private.close()
-        if self.intercepted is not None and not self._request_count:
+        if self.intercepted is not None and unused:
             self.intercepted.unused(self)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)

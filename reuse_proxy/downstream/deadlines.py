@@ -40,7 +40,7 @@ class Deadlines:
             elif waited >= times.half_closed:
                 client.reset()
             return client.transport is not None
-        if client.in_head and client.idle_since is not None:
+        if client.intake.head_bytes and client.idle_since is not None:
             if waited >= times.head:
                 client.refuse(head_too_slow(times.head))
             return True

@@ -42,6 +42,7 @@ class Intake:
     """
 
     __slots__ = (
+        "_before",
         "_body",
         "_body_bytes",
         "_messages",
@@ -61,6 +62,8 @@ class Intake:
         self._tail = b""
         self._body_bytes = 0
         self._overhead = 0
+        # The last bytes of the head that is not complete: its end may be split.
+        self._before = b""
         self.head_bytes = 0
         self.held: bytearray | None = None
         self.sealed = False
@@ -107,6 +110,7 @@ class Intake:
                 self._refuse_oversized()
             self._judge_messages(data, known, current, paused=paused, tail=tail)
         self.head_bytes = self._early_bytes(data, known, in_body=in_body)
+        self._before = data[-3:] if self.head_bytes else b""
         if len(messages) > known:
             self._body = messages[-1][1]
 
@@ -121,6 +125,15 @@ class Intake:
             content.set_exception(
                 RequestError("The request sends chunk extensions without end.")
             )
+
+    def count_head(self, data: bytes) -> bool:
+        """Count the bytes of a head that is waited for; tell whether it begins."""
+        begins = not self.head_bytes
+        if begins and not data.strip(b"\r\n"):
+            return False
+        self.head_bytes += len(data)
+        self._before = (self._before + data)[-3:]
+        return begins
 
     def hold(self, data: bytes) -> bool:
         """Keep bytes for whatever is switched to; tell whether they are too many."""
@@ -182,8 +195,9 @@ class Intake:
         switched, and no further request is believed either.
         """
         bodyless = content is EMPTY_PAYLOAD
-        if tail is None and data is not None and bodyless and not self.head_bytes:
-            tail = data.lstrip(b"\r\n").partition(b"\r\n\r\n")[2]
+        if tail is None and data is not None and bodyless:
+            data = self._before + data if self.head_bytes else data.lstrip(b"\r\n")
+            tail = data.partition(b"\r\n\r\n")[2]
         connect = message.method == "CONNECT"
         if not (connect or protocols_of(message.headers.get("Upgrade", ""))):
             self.sealed = tail != b""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HANDSHAKE: Final = 0x16
-_TLS_SHUTDOWN_S: Final = 1.0
+# For how long what waits may take to be sent after a close.
+_TLS_SHUTDOWN_S: Final = 60.0
 _MAX_TOLD: Final = 1000
 # How TLS libraries say that they do not trust the one who signed.
 _REFUSALS: Final = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN")
@@ -72,6 +73,7 @@ class Interceptor:
             ClientGoneError: the client has gone.
         """
         context = await self._leaves.context(origin.host)
+        origin = origin._replace(scheme="https")
         client = reply.begin_tunnel(200, head)
         raw, early = client.hand_over()
         hello = Hello(raw, early)
@@ -90,9 +92,7 @@ class Interceptor:
             return
         self._session.stats.admit(origin).requests[2, "intercept"] += 1
         self._count(origin, "ok")
-        client.below = raw
-        client.intercepted = Intercepted(origin, self)
-        prelude.hand_on(client)
+        prelude.hand_on(client, raw, Intercepted(origin, self))
 
     async def _handshake(
         self, raw: asyncio.Transport, hello: "Hello", context: ssl.SSLContext
@@ -190,8 +190,8 @@ class Intercepted:
 
     __slots__ = ("_interceptor", "origin")
 
-    def __init__(self, connect: Origin, interceptor: Interceptor) -> None:
-        self.origin = Origin("https", connect.host, connect.port)
+    def __init__(self, origin: Origin, interceptor: Interceptor) -> None:
+        self.origin = origin
         self._interceptor = interceptor
 
     def unused(self, client: "ClientConnection") -> None:
@@ -246,12 +246,20 @@ class Prelude(asyncio.Protocol):
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
-    def hand_on(self, client: "ClientConnection") -> None:
+    def hand_on(
+        self,
+        client: "ClientConnection",
+        below: asyncio.Transport,
+        intercepted: "Intercepted",
+    ) -> None:
         """Let a new client connection go on with what has come."""
         if self._lost:
+            intercepted.unused(client)
             client.handed_back()
             return
-        self._inner = client.server.replace(client, self.transport)
+        self._inner = client.server.replace(
+            client, self.transport, below=below, intercepted=intercepted
+        )
         if self._data:
             self._inner.data_received(self._data)
 

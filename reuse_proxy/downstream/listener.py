@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reuse_proxy.downstream.admission import Admission
+    from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.downstream.stall import StallWatch
@@ -90,12 +91,17 @@ class ProxyServer(web.Server):
         return ClientConnection(self, loop=self._loop, **self._kwargs)
 
     def replace(
-        self, client: ClientConnection, transport: asyncio.Transport
+        self,
+        client: ClientConnection,
+        transport: asyncio.Transport,
+        *,
+        below: asyncio.Transport,
+        intercepted: "Intercepted",
     ) -> ClientConnection:
         """Serve on another transport, TLS, the client that gave its own away."""
         self.admission.leave(client)
         inner = cast("ClientConnection", self())
-        inner.below, inner.intercepted = client.below, client.intercepted
+        inner.below, inner.intercepted = below, intercepted
         transport.set_protocol(inner)
         inner.connection_made(transport)
         self._connections.pop(client, None)
@@ -157,5 +163,5 @@ class ProxyServer(web.Server):
             idle_since = client.idle_since
             if idle_since is not None and now - idle_since >= self._idle_timeout:
                 client.force_close()
-            elif client.exchange is not None and client.was_reset:
+            elif client.was_reset:
                 client.reset()

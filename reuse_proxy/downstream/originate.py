@@ -33,9 +33,8 @@ class Origination:
             origin = self._known[asked] = self._decide(asked)
         if origin is asked:
             return target
-        host = target.host
-        if origin.port != asked.port:
-            host = str(origin).removeprefix("https://").removesuffix(":443").encode()
+        kept = origin.port == asked.port
+        host = target.host if kept else origin.authority.encode()
         return ProxyTarget(origin, host, target.path)
 
     def _decide(self, asked: Origin) -> Origin:

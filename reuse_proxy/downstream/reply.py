@@ -4,9 +4,6 @@ Header lines keep their bytes, case, order and duplicates; the head and the firs
 body bytes go out in one write.
 """
 
-import asyncio
-import socket
-import struct
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
@@ -17,12 +14,12 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.errors import ProxyError
+    from reuse_proxy.http.headers import ResponseFields
     from reuse_proxy.upstream.response import ResponseHead
 
 _NONE: Final = Framing.NONE
 _CLOSE: Final = Framing.CLOSE
 _CHUNKED: Final = Framing.CHUNKED
-_RESET: Final = struct.pack("ii", 1, 0)
 _PHRASES: Final = {
     200: b"OK",
     204: b"No Content",
@@ -76,11 +73,7 @@ class Reply:
     def send_interim(self, head: "ResponseHead") -> None:
         """Pass on a 1xx response; a client of HTTP/1.0 does not know them."""
         if not self._http10:
-            fields = head.fields
-            if fields.length_line is not None:
-                # RFC 9110 section 8.6: it must not be there.
-                fields.lines.remove(fields.length_line)
-            lines = b"".join(fields.lines)
+            lines = b"".join(_without_length(head.fields))
             self._write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
 
     def begin_tunnel(self, status: int, head: bytes) -> "ClientConnection":
@@ -97,14 +90,11 @@ class Reply:
     def switch_head(self, head: "ResponseHead") -> bytes:
         """Return the head that tells the client of another protocol (101)."""
         fields = head.fields
-        if fields.length_line is not None:
-            # RFC 9110 section 8.6: it must not be there.
-            fields.lines.remove(fields.length_line)
         return b"HTTP/1.1 101 %b\r\n%bUpgrade: %b\r\nConnection: Upgrade\r\n%b\r\n" % (
             head.reason,
-            b"".join(fields.lines),
+            b"".join(_without_length(fields)),
             fields.upgrade,
-            b"Via: %b %b\r\n" % (b"1.1", self._via),
+            b"Via: 1.1 %b\r\n" % self._via,
         )
 
     def send_head(
@@ -124,9 +114,8 @@ class Reply:
             has_length=fields.length is not None,
             http10=self._http10,
         )
-        if fields.length_line is not None and head.status == 204:
-            # RFC 9110 section 8.6: it must not be there.
-            fields.lines.remove(fields.length_line)
+        if head.status == 204:
+            _without_length(fields)
         if self._framing is _CLOSE or self._connection.ending:
             self.persistent = False
         self.status_sent = head.status
@@ -181,12 +170,9 @@ class Reply:
 
     def send_error(self, error: "ProxyError", *, close: bool = False) -> None:
         """Answer with an error of ours: a sentence, and Proxy-Status (RFC 9209)."""
-        fields = [b"Proxy-Status: reuse-proxy; error=%b\r\n" % error.error.encode()]
-        if error.retry_after is not None:
-            fields.append(b"Retry-After: %d\r\n" % error.retry_after)
         if close:
             self.persistent = False
-        self.send_text(error.status, error.sentence, fields)
+        self.send_text(error.status, error.sentence, _fields_of(error))
 
     def send_text(
         self, status: int, text: str, fields: list[bytes] | None = None
@@ -209,6 +195,27 @@ class Reply:
         self._connection.write(data)
 
 
+def _without_length(fields: "ResponseFields") -> list[bytes]:
+    """Drop a Content-Length where none may be (RFC 9110 section 8.6)."""
+    if fields.length_line is not None:
+        fields.lines.remove(fields.length_line)
+    return fields.lines
+
+
+def last_response(error: "ProxyError") -> bytes:
+    """Return an error of ours outside of any request, after which we close."""
+    fields = [*_fields_of(error), b"Connection: close\r\n"]
+    return plain_response(error.status, error.sentence, fields)
+
+
+def _fields_of(error: "ProxyError") -> list[bytes]:
+    """Return Proxy-Status (RFC 9209), and Retry-After where it helps."""
+    fields = [b"Proxy-Status: reuse-proxy; error=%b\r\n" % error.error.encode()]
+    if error.retry_after is not None:
+        fields.append(b"Retry-After: %d\r\n" % error.retry_after)
+    return fields
+
+
 def plain_response(
     status: int, text: str, fields: list[bytes], *, head_only: bool = False
 ) -> bytes:
@@ -226,14 +233,6 @@ def plain_response(
         lines,
         b"" if head_only else body,
     )
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Close with RST instead of FIN, so that the peer sees a failure."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and not transport.is_closing():
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    transport.abort()
 
 
 _date = (b"", 0)

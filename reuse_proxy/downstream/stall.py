@@ -6,10 +6,9 @@ not what our socket buffer has swallowed: that may be megabytes at a time.
 """
 
 import asyncio
-import fcntl
-import struct
-import termios
 from typing import TYPE_CHECKING, Final
+
+from reuse_proxy.downstream.sockets import unacknowledged
 
 if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
@@ -135,7 +134,9 @@ class Stall:
         self.client = client
         self.since = self._started = now
         self.spooled = 0
-        self._acknowledged = client.written - client.buffered - unacknowledged(client)
+        self._acknowledged = (
+            client.written - client.buffered - unacknowledged(client.fileno())
+        )
 
     def update_spool(self) -> int:
         """Measure the spool again; return by how much it has grown, in bytes."""
@@ -144,7 +145,9 @@ class Stall:
 
     def update_progress(self, now: float) -> None:
         """Note whether the client has taken bytes since the last look."""
-        acknowledged = self.client.written - self.spooled - unacknowledged(self.client)
+        acknowledged = (
+            self.client.written - self.spooled - unacknowledged(self.client.fileno())
+        )
         if acknowledged > self._acknowledged:
             self.note_taken(now)
         self._acknowledged = acknowledged
@@ -154,15 +157,3 @@ class Stall:
         if now - self._started > _SETTLED_S:
             self.client.takes += 1
             self.since = now
-
-
-def unacknowledged(client: "ClientConnection") -> int:
-    """Return how many bytes in our socket buffer the peer has not acknowledged."""
-    descriptor = client.fileno()
-    if descriptor < 0:
-        return 0
-    try:
-        raw = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
-        return 0
-    return int(struct.unpack("i", raw)[0])

@@ -9,10 +9,11 @@ half-close: where our own end speaks it, the end of one direction ends both.
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from reuse_proxy.downstream.reply import reset
+from reuse_proxy.downstream.sockets import reset, unsent
 from reuse_proxy.errors import status_of
 
 if TYPE_CHECKING:
+    from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.session import UpstreamSession
@@ -83,9 +84,16 @@ class TunnelEnd(asyncio.Protocol):
             peer.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close the other side, too, behind what is on its way to it."""
+        """Close the other side, too, behind what is on its way to it.
+
+        A reset is passed on as one, unless it would overtake that.
+        """
         self.transport = None
-        self.peer.close()
+        peer = self.peer.transport
+        if exc is not None and peer is not None and not unsent(peer):
+            reset(peer)
+        else:
+            self.peer.close()
         self._tunnel.lost(self, exc)
 
     # Close...
@@ -124,17 +132,15 @@ class Tunnel:
         self.client.peer, self.origin.peer = self.origin, self.client
         self.peer_address = client.get_extra_info("peername")
         self.opened_at = self.moved_at = loop.time()
-        self._moved = 0
+        self._moved = (0, 0, 0)
         self._closed: asyncio.Future[None] = loop.create_future()
 
-    def start(self, behind: bytes, early: bytes) -> None:
-        """Join the sides, with what has come from the origin and from the client."""
+    def start(self, early: bytes) -> None:
+        """Join the sides; ``early`` has come from the client already."""
         for end in (self.origin, self.client):
             end.take_over()
         for end in (self.origin, self.client):
             end.bound()
-        if behind:
-            self.origin.data_received(behind)
         if early:
             self.client.data_received(early)
 
@@ -161,8 +167,15 @@ class Tunnel:
                 reset(end.transport)
 
     def idle(self, now: float) -> float:
-        """Return for how many seconds no byte has come, as seen at each call."""
-        moved = self.client.received + self.origin.received
+        """Return for how many seconds no byte has come or been taken.
+
+        As seen at each call: what is received, and what waits to be acknowledged.
+        """
+        moved = (
+            self.client.received + self.origin.received,
+            unsent(self.client.transport),
+            unsent(self.origin.transport),
+        )
         if moved != self._moved:
             self._moved, self.moved_at = moved, now
         return now - self.moved_at
@@ -210,31 +223,44 @@ class Tunnels:
         """
         requests = connection.pool.stats.requests
         try:
-            origin, behind = connection.detach()
-            client = reply.begin_tunnel(status, head)
-            transport, early = client.hand_over()
+            tunnel, client = self._begin(connection, reply, status, head)
         except BaseException as error:
             requests[status_of(error) // 100, "tunnel"] += 1
             self._session.settle(connection)
             raise
         requests[status // 100, "tunnel"] += 1
+        if tunnel is None:
+            self._session.settle(connection)
+            return
         self._session.hand_over(connection)
-        tunnel = Tunnel(transport, connection, origin, loop=self._loop)
         self.open.add(tunnel)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         try:
-            tunnel.start(behind, early)
-            if connection.ended:
-                tunnel.origin.eof_received()
-            if client.half_closed:
-                tunnel.client.eof_received()
-            if self._sweeper is None:
-                self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
             await tunnel.closed()
         finally:
             self.open.discard(tunnel)
             seconds = self._loop.time() - tunnel.opened_at
             self._session.stats.request_seconds["tunnel"].observe(seconds)
             client.handed_back()
+
+    def _begin(
+        self, connection: "UpstreamConnection", reply: "Reply", status: int, head: bytes
+    ) -> "tuple[Tunnel | None, ClientConnection]":
+        """Tell the client, and join it; to nothing, if the origin has said it all."""
+        origin, behind = connection.detach()
+        client = reply.begin_tunnel(status, head + behind)
+        if origin is None:
+            return None, client
+        transport, early = client.hand_over()
+        tunnel = Tunnel(transport, connection, origin, loop=self._loop)
+        tunnel.origin.received = len(behind)
+        tunnel.start(early)
+        if connection.ended:
+            tunnel.origin.eof_received()
+        if client.half_closed:
+            tunnel.client.eof_received()
+        return tunnel, client
 
     def start_draining(self) -> None:
         """End tunnels sooner that are idle; nothing else tells that they are done."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reuse_proxy.errors import UpstreamClosedError, status_of
 from reuse_proxy.forward.upload import Upload
-from reuse_proxy.upstream.private import Owner, connections_of
+from reuse_proxy.upstream.private import Client, connections_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -64,7 +64,7 @@ class Exchange:
         request: "ForwardRequest",
         *,
         tasks: "TaskSet",
-        client: "Owner",
+        client: "Client",
     ) -> None:
         self._session = session
         self._client = client

@@ -143,7 +143,7 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
             fields.upgrade = value if fields.upgrade is None else b""
             return
         case Kind.CREDENTIALS:
-            fields.bound = _binds(value)
+            fields.bound = fields.bound or _binds(value)
         case _:  # it passes
             pass
     fields.lines.append(line)
@@ -157,7 +157,8 @@ def protocols_of(offer: str) -> str:
 
 def _binds(credentials: bytes) -> bool:
     """Tell whether credentials or a challenge are for the whole connection."""
-    return credentials.strip().partition(b" ")[0].lower() in _BOUND
+    words = credentials.lower().split(None, 1)
+    return bool(words) and words[0] in _BOUND
 
 
 def _check_expectation(value: bytes) -> None:

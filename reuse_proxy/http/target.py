@@ -26,6 +26,12 @@ class Origin(NamedTuple):
     host: str
     port: int
 
+    @property
+    def authority(self) -> str:
+        """What Host says of an origin with TLS: the default port left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         scheme = "" if self.scheme == TUNNEL else f"{self.scheme}://"
@@ -126,8 +132,7 @@ def target_inside(
     if target[:1] == b"/" or target == b"*":
         if b"#" in target:
             raise RequestError(_NO_FRAGMENT)
-        authority = str(origin).removeprefix("https://").removesuffix(":443")
-        return ProxyTarget(origin, host or authority.encode(), target)
+        return ProxyTarget(origin, host or origin.authority.encode(), target)
     parsed = parse_absolute(target, method=method)
     if parsed.origin != origin:
         raise RequestError(
@@ -182,17 +187,17 @@ def _read_authority(scheme: str, authority: bytes, default_port: int) -> Origin:
         raise RequestError("The request target's host or port is malformed.")
     port = _port(match["port"]) if match["port"] else default_port
     name = _host_name(match["host"])
-    if ":" in name and not _is_ipv6(name):
-        raise RequestError("The request target's host is no IPv6 address.")
+    if ":" in name:
+        name = _ipv6(name)
     return Origin(scheme, name, port)
 
 
-def _is_ipv6(text: str) -> bool:
+def _ipv6(text: str) -> str:
+    """Return the one spelling of an address that settings are compared with."""
     try:
-        IPv6Address(text)
+        return str(IPv6Address(text))
     except ValueError:
-        return False
-    return True
+        raise RequestError("The request target's host is no IPv6 address.") from None
 
 
 def _host_name(host: bytes) -> str:

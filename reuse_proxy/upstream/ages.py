@@ -4,7 +4,7 @@ When a connection is too old for a request, what an origin has taught us about i
 idle time, how long a dial is patient, how long an origin is remembered.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.upstream.books import (
     CloseReason,
@@ -15,6 +15,10 @@ from reuse_proxy.upstream.books import (
     Waiter,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PRIVATE_REST_S: Final = 1.0
 _RESTING: Final = (State.IDLE, State.PRIVATE)
 _LEARNED_SHARE: Final = 0.8
 # A close after less than this is no idle timeout, which servers count in seconds: a
@@ -77,6 +81,17 @@ class Ages:
         ):
             return CloseReason.EXPIRED_IDLE
         return None
+
+    def dispensable(self, pools: "Iterable[OriginPool]", now: float) -> Poolable | None:
+        """Return the private connection that has rested longest, if for a second.
+
+        Its client authenticates anew; amid that it does not rest for so long.
+        """
+        resting = [c for pool in pools for c in pool.private]
+        oldest = min(resting, key=lambda c: c.idle_since, default=None)
+        if oldest is None or now - oldest.idle_since < _PRIVATE_REST_S:
+            return None
+        return oldest
 
     def _patience(self, pool: OriginPool) -> float:
         patience = self._limits.dial_patience

@@ -221,22 +221,22 @@ class UpstreamConnection(AsyncioProtocol):
             self._resume()
         return body
 
-    def detach(self) -> "tuple[asyncio.Transport, bytes]":
-        """Give the transport away, with bytes that came behind a 101 response.
+    def detach(self) -> "tuple[asyncio.Transport | None, bytes]":
+        """Give the transport away, with bytes that have come and are not HTTP.
 
-        The new protocol tells :meth:`connection_lost` of its end.
-
-        Raises:
-            UpstreamClosedError: the connection has closed meanwhile.
+        Its new protocol calls :meth:`connection_lost`.  None: the origin has closed.
+        UpstreamClosedError: it has closed and said nothing.
         """
-        transport = self._transport
+        transport, response = self._transport, self.response
         if transport is None or transport.is_closing():
+            if response.switched or response.behind:
+                return None, response.behind
             raise UpstreamClosedError(
                 f"{self.pool.origin} closed the connection at once."
             )
         if not self.reading:
             self._resume()
-        return transport, self.response.behind
+        return transport, response.behind
 
     @property
     def tls(self) -> "ssl.SSLObject | None":

@@ -32,8 +32,9 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _HAPPY_EYEBALLS_DELAY_S: Final = 0.25
 _LEAST_TLS_S: Final = 0.1
-# For how long a peer may take to answer our close; we mostly abort.
-_TLS_SHUTDOWN_S: Final = 1.0
+# For how long what waits may take to be sent after a close, and to be answered; only
+# tunnels are closed so, all else is aborted.
+_TLS_SHUTDOWN_S: Final = 60.0
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE)
 # A peer that vanished without a FIN is found out within about two minutes.
 _KEEPALIVE: Final = (

@@ -128,7 +128,7 @@ class Pool:
                     pool.recheck_at = at
                     actions.append(Recheck(pool, at))
                 break
-            if not self._make_room(pool, actions):
+            if not self._make_room(pool, now, actions):
                 break
             pool.dialing += 1
             self.sockets += 1
@@ -260,19 +260,22 @@ class Pool:
 
     # Rules...
 
-    def _make_room(self, pool: OriginPool, actions: list[Action]) -> bool:
+    def _make_room(self, pool: OriginPool, now: float, actions: list[Action]) -> bool:
         """Find a place for one more socket of this origin under both caps."""
         if pool.sockets >= self._limits.max_per_origin:
-            # Only idle connections that no waiter may use are left to give way.
-            if pool.idle and not pool.closing:
-                actions += self.discard(pool.idle[0], CloseReason.EVICTED)
+            # Idle connections that no waiter may use, and private ones, can give way.
+            victim = pool.idle[0] if pool.idle else self.ages.dispensable([pool], now)
+            if victim is not None and not pool.closing:
+                actions += self.discard(victim, CloseReason.EVICTED)
             return False
         if self.sockets < self._limits.max_sockets:
             return True
         self._starved[pool] = None
-        if self._idle and not self._closing_for_starved():
-            victim = next(iter(self._idle))
-            actions += self.discard(victim, CloseReason.EVICTED)
+        if not self._closing_for_starved():
+            oldest = next(iter(self._idle), None)
+            victim = oldest or self.ages.dispensable(self.origins.values(), now)
+            if victim is not None:
+                actions += self.discard(victim, CloseReason.EVICTED)
         return False
 
     def _closing_for_starved(self) -> bool:

@@ -21,7 +21,7 @@ class Keeper(Protocol):
         """Discard a connection whose client has left."""
 
 
-class Owner(Protocol):
+class Client(Protocol):
     """A client, as far as connections can belong to it."""
 
     private: "PrivateConnections | None"
@@ -69,7 +69,7 @@ class PrivateConnections:
         return f"<PrivateConnections {list(map(str, self._kept))}>"
 
 
-def connections_of(client: Owner, keeper: Keeper) -> PrivateConnections:
+def connections_of(client: Client, keeper: Keeper) -> PrivateConnections:
     """Return what belongs to a client; nothing can, once it has left."""
     if client.private is None:
         client.private = PrivateConnections(keeper)

@@ -54,6 +54,7 @@ _ACTIVE: Final = State.ACTIVE
 _SWEEP_S: Final = 1.0
 _FOREVER: Final = float("inf")
 _LIFETIME_JITTER: Final = 0.1
+_OUR_ERROR: Final = "This is an error of reuse-proxy itself; see its log."
 # Closing takes one turn of the loop; this only bounds a stuck one.
 _CLOSE_TIMEOUT_S: Final = 2.0
 
@@ -208,9 +209,8 @@ class UpstreamSession:
         """End a lease: released if the response is complete, else drained or discarded.
 
         Every exchange ends here, once, whether it was served, failed or cancelled.
-        A drain goes on in the background and ends the same way.  A connection that a
-        client has authenticated is not given to others: it is kept in ``private``, or
-        discarded.
+        A drain goes on in the background and ends the same way.  What a client has
+        authenticated is kept in ``private`` for it, or discarded.
         """
         if connection.state is not _ACTIVE:
             connection.leases -= 1
@@ -240,12 +240,13 @@ class UpstreamSession:
     def _settle_private(
         self, connection: UpstreamConnection, private: "PrivateConnections"
     ) -> None:
-        if connection.reusable and connection.response.exhausted:
+        whole = connection.reusable and connection.response.exhausted
+        if whole and connection.retire is None:
             self.pool.reserve(connection, self.clock())
             private.keep(connection)
         else:
             connection.leases -= 1
-            self._discard(connection, reason_to_close(connection))
+            self._discard(connection, connection.retire or reason_to_close(connection))
 
     def close_private(self, connection: UpstreamConnection) -> None:
         """Discard a private connection whose client has left."""
@@ -378,22 +379,23 @@ class UpstreamSession:
         self._carry_out(self.pool.discard(connection, reason))
 
     async def _dial(self, pool: OriginPool) -> None:
-        error = ProxyError("This is an error of reuse-proxy itself; see its log.")
         try:
             dialled = await self._dialer.dial(pool.origin)
-        except ProxyError as exc:
-            error = exc
-            pool.stats.connect_failures[error.error] += 1
-            self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
         except BaseException as exc:
-            if isinstance(exc, asyncio.CancelledError):
-                error = UnavailableError("The proxy is stopping.")
-            self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
-            raise
+            self._fail_dial(pool, exc)
+            if not isinstance(exc, ProxyError):
+                raise
         else:
             self._adoptions.start(
                 self._adopt(pool, *dialled), name=f"adopt {pool.origin}"
             )
+
+    def _fail_dial(self, pool: OriginPool, exc: BaseException) -> None:
+        error = exc if isinstance(exc, ProxyError) else ProxyError(_OUR_ERROR)
+        if isinstance(exc, asyncio.CancelledError):
+            error = UnavailableError("The proxy is stopping.")
+        pool.stats.connect_failures[error.error] += 1
+        self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
 
     async def _adopt(
         self, pool: OriginPool, sock: "socket.socket", seconds: float
@@ -406,9 +408,10 @@ class UpstreamSession:
                 lambda: connection_for(pool, self, loop=self._loop),
                 spent=seconds,
             )
-        except ProxyError as error:
-            pool.stats.connect_failures[error.error] += 1
-            self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
+        except BaseException as exc:
+            self._fail_dial(pool, exc)
+            if not isinstance(exc, ProxyError):
+                raise
             return
         self.pool.ages.learn_connect(pool, seconds + tls_seconds)
         lifetime = self._options.limits.max_lifetime
@@ -435,10 +438,10 @@ class UpstreamSession:
         for pool in list(self.pool.origins.values()):
             if pool.origin.host != host:
                 continue
-            for connection in (*pool.idle, *pool.active, *pool.draining):
+            for connection in set(pool.connections()) - pool.tunnels:
                 if cast("UpstreamConnection", connection).address[0] in addresses:
                     continue
-                if connection.state is State.IDLE:
+                if connection.state in (State.IDLE, State.PRIVATE):
                     self._discard(connection, CloseReason.DNS_CHANGE)
                 else:
                     connection.retire = CloseReason.DNS_CHANGE

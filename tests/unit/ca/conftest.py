@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
-from reuse_proxy.ca.store import create
+from reuse_proxy.ca.store import CERTIFICATE_FILE, KEY_FILE, create
 from tests.support.programs import need
+from tests.unit.ca.making import pem_of, self_signed
 
 
 @pytest.fixture
@@ -18,6 +19,19 @@ def folder(tmp_path):
 def authority(folder):
     """A CA that may sign for every host."""
     return create(folder)
+
+
+@pytest.fixture
+def put(folder):
+    """Put a key and its certificate into the folder of a CA."""
+
+    def put(key, *extensions, **life):
+        folder.mkdir(mode=0o700)
+        (folder / KEY_FILE).write_bytes(pem_of(key))
+        (folder / KEY_FILE).chmod(0o600)
+        (folder / CERTIFICATE_FILE).write_bytes(self_signed(key, *extensions, **life))
+
+    return put
 
 
 @pytest.fixture

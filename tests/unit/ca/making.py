@@ -23,11 +23,11 @@ def pem_of(key, password=None):
     )
 
 
-def self_signed(key, *extensions):
-    """Return a certificate of a key as PEM, valid for a day around NOW."""
+def self_signed(key, *extensions, life=2 * DAY):
+    """Return a certificate of a key as PEM, valid for its life from a day before NOW."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other")])
     builder = x509.CertificateBuilder(
-        name, name, key.public_key(), 1, NOW - DAY, NOW + DAY
+        name, name, key.public_key(), 1, NOW - DAY, NOW - DAY + life
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=True)

@@ -73,8 +73,8 @@ def test_a_missing_folder_names_the_command_that_makes_it(tmp_path):
     """And one that is a file is no folder."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(SettingsError, match=r"ca init --ca-dir .*ca$"):
-        check_private_folder(tmp_path / "ca")
+    with pytest.raises(SettingsError, match=f"ca init --ca-dir '{tmp_path}/my ca'$"):
+        check_private_folder(tmp_path / "my ca")
     with pytest.raises(SettingsError, match="is not a folder"):
         check_private_folder(tmp_path / "file")
     with pytest.raises(SettingsError, match="cannot be made"):
@@ -161,6 +161,14 @@ def test_a_folder_that_is_missing_is_told(tmp_path):
     """Whose making is for somebody else."""
     with pytest.raises(SettingsError, match="cannot be written: No such file"):
         write_new(tmp_path / "missing" / "key", b"key", 0o600)
+
+
+def test_a_replacement_that_cannot_be_written_is_told_by_its_own_name(tmp_path):
+    """Nobody has asked for the draft."""
+    target = tmp_path / "no" / "bundle.pem"
+
+    with pytest.raises(SettingsError, match=f"^{target} cannot be written: No such"):
+        replace_all({target: (b"new", 0o644)})
 
 
 def test_a_file_that_does_not_fit_leaves_nothing(tmp_path):

@@ -11,20 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from reuse_proxy.ca.issue import issue, new_key
 from reuse_proxy.ca.store import CERTIFICATE_FILE, KEY_FILE, create, load
 from reuse_proxy.errors import SettingsError
-from tests.unit.ca.making import DAY, IS_CA, NOW, listing, mode_of, pem_of, self_signed
-
-
-@pytest.fixture
-def put(folder):
-    """Put a key and its certificate into the folder of a CA."""
-
-    def put(key, *extensions):
-        folder.mkdir(mode=0o700)
-        (folder / KEY_FILE).write_bytes(pem_of(key))
-        (folder / KEY_FILE).chmod(0o600)
-        (folder / CERTIFICATE_FILE).write_bytes(self_signed(key, *extensions))
-
-    return put
+from tests.unit.ca.making import DAY, IS_CA, NOW, listing, mode_of, pem_of
 
 
 def test_a_new_authority_is_on_disk_for_its_owner_alone(folder):
@@ -277,20 +264,6 @@ def test_a_key_that_clients_do_not_believe_is_refused(folder, put, make_key):
 
     with pytest.raises(SettingsError, match="is no ECDSA key and no RSA key"):
         load(folder, now=NOW)
-
-
-def test_an_authority_has_its_time(folder):
-    """Before and after it there is a sentence, and a way to look at it all the same."""
-    made = create(folder, days=10, now=NOW)
-    early, late = NOW - 2 * timedelta(hours=1), NOW + 11 * DAY
-
-    assert load(folder, now=NOW).certificate == made.certificate
-    assert load(folder, now=made.expires_at).certificate == made.certificate
-    with pytest.raises(SettingsError, match=r"has expired on 2030-01-12; run: .*repl"):
-        load(folder, now=late)
-    with pytest.raises(SettingsError, match="is valid from 2030-01-02 02:04 UTC on"):
-        load(folder, now=early)
-    assert load(folder, now=late, any_time=True).fingerprint == made.fingerprint
 
 
 def test_a_printed_authority_shows_no_key(authority):

@@ -1,7 +1,6 @@
 """Bundles of roots, and what clients do with them."""
 
 import asyncio
-import os
 import shlex
 import ssl
 import subprocess
@@ -166,26 +165,45 @@ async def test_a_client_that_does_as_told_trusts_the_authority(
 
 
 @pytest.mark.usefixtures("authority")
-def test_java_is_given_a_trust_store_of_both(folder, tmp_path):
-    """The lines run as they are, but for the last, which is the program."""
+@pytest.mark.parametrize("has_home", [False, True])
+async def test_java_is_given_a_trust_store_of_both(
+    folder, tmp_path, monkeypatch, has_home
+):
+    """The lines run as they are, whether or not a home of Java is set."""
     keytool = need("keytool")
-    home = str(Path(keytool).resolve().parents[1])
-    lines = lines_for("Java", folder / "ca.pem", tmp_path / "my bundle.pem")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    if has_home:
+        monkeypatch.setenv("JAVA_HOME", str(Path(keytool).resolve().parents[1]))
+    store = tmp_path / "my ca" / "java-truststore"
+    store.parent.mkdir()
+    lines = lines_for("Java", folder / "ca.pem", store.with_name("bundle.pem"))
 
-    for line in lines[:2]:
-        subprocess.run(  # noqa: S602 - what a user would paste
-            line, shell=True, check=True, env={**os.environ, "JAVA_HOME": home}
-        )
+    for line in lines[:-1]:
+        await run("sh", "-c", line)
 
-    listed = subprocess.run(  # noqa: S603 - our own words
-        [
-            *(keytool, "-list", "-storepass", "changeit"),
-            *("-keystore", tmp_path / "java-truststore"),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    listed = await run(
+        *(keytool, "-list", "-storepass", "changeit", "-keystore", str(store))
+    )
     assert "reuse-proxy, " in listed
     assert listed.count("trustedCertEntry") > 10
-    assert shlex.split(lines[2])[1].endswith(f"={tmp_path / 'java-truststore'}")
+    shown = await run(
+        *("sh", "-c", f"{lines[-1]}; java -XshowSettings:properties -version 2>&1")
+    )
+    assert f"javax.net.ssl.trustStore = {store}\n" in shown
+
+
+@pytest.mark.usefixtures("authority")
+def test_java_is_given_no_trust_store_of_the_authority_alone(
+    folder, tmp_path, monkeypatch
+):
+    """It would trust nobody else any more."""
+    need("keytool")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "missing"))
+    lines = lines_for("Java", folder / "ca.pem", tmp_path / "bundle.pem")
+
+    done = subprocess.run(  # noqa: S602 - what a user would paste
+        "\n".join(lines), shell=True, check=False, capture_output=True
+    )
+
+    assert b"missing/lib/security/cacerts" in done.stderr
+    assert not (tmp_path / "java-truststore").exists()

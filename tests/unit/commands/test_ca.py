@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import re
 import shlex
 import stat
@@ -28,6 +29,17 @@ def roots(tmp_path):
     """The roots of a system that trusts one other."""
     path = tmp_path / "roots.pem"
     path.write_bytes(create(tmp_path / "other").pem.replace(b"\n", b"\r\n"))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def program(tmp_path, monkeypatch):
+    """A program that the shell finds."""
+    path = tmp_path / "bin" / "reuse-proxy"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
     return path
 
 
@@ -69,11 +81,82 @@ def test_init_does_not_replace_by_chance(folder):
     init(folder, out=io.StringIO())
     before = load(folder).fingerprint
 
-    with pytest.raises(SettingsError, match="ca init --replace"):
+    advice = f"run: reuse-proxy ca init --replace --ca-dir '{folder}'$"
+    with pytest.raises(SettingsError, match=advice):
         init(folder, out=io.StringIO())
     assert load(folder).fingerprint == before
     init(folder, replace=True, out=io.StringIO())
     assert load(folder).fingerprint != before
+
+
+def test_a_replacement_keeps_the_names_unless_others_are_given(folder):
+    """One for every host, in silence, is nobody's wish."""
+    first, second, third = io.StringIO(), io.StringIO(), io.StringIO()
+    kept = "It keeps the names of the old CA; to drop them, delete its folder first.\n"
+    restart = "A proxy that is running keeps the old CA until it is restarted.\n"
+
+    init(folder, permit=["a.example", "10.0.0.0/8"], out=first)
+    init(folder, replace=True, out=second)
+    assert load(folder).names == ("a.example", "10.0.0.0/8")
+    init(folder, permit=["b.example"], replace=True, out=third)
+
+    assert load(folder).names == ("b.example",)
+    assert "signs for    a.example, 10.0.0.0/8 only\n" in second.getvalue()
+    texts = [out.getvalue() for out in (first, second, third)]
+    assert [kept in text for text in texts] == [False, True, False]
+    assert [restart in text for text in texts] == [False, True, True]
+
+
+def test_a_replacement_of_what_has_no_names_has_none(folder):
+    """Nothing is said of them then."""
+    out = io.StringIO()
+    init(folder, out=io.StringIO())
+    (folder / "ca.pem").write_text("x")
+
+    init(folder, replace=True, out=out)
+
+    assert load(folder).names == ()
+    assert "keeps the names" not in out.getvalue()
+
+
+def test_the_commands_that_are_printed_can_be_called(folder, program, monkeypatch):
+    """Though the program may be where no shell looks for it."""
+    create(folder)
+
+    def printed():
+        out = io.StringIO()
+        show(folder, out)
+        (line,) = [line for line in out.getvalue().splitlines() if " ca bundle" in line]
+        return line.partition(" ca bundle")[0]
+
+    assert printed() == "reuse-proxy"
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    assert printed() == str(program)
+    monkeypatch.setattr(sys, "argv", ["__main__.py"])
+    assert printed() == f"{shlex.quote(sys.executable)} -m reuse_proxy"
+
+
+def test_the_commands_name_the_folder_when_the_usual_one_is_another(
+    command, tmp_path, monkeypatch, capsys
+):
+    """By the environment, which a printed command would be read with."""
+    usual = tmp_path / ".local/share/reuse-proxy/ca"
+    monkeypatch.setenv("REUSE_PROXY_CA_DIR", str(tmp_path / "elsewhere"))
+
+    assert command("init", "--ca-dir", str(usual)) == 0
+
+    assert capsys.readouterr().out.endswith(f"  reuse-proxy ca show --ca-dir {usual}\n")
+
+
+def test_show_tells_where_other_users_can_read_the_bundle(folder):
+    """Its usual place is in a folder of the owner's alone."""
+    create(folder)
+    out = io.StringIO()
+
+    show(folder, out)
+
+    assert re.search("^# .*other users.* --output /", out.getvalue(), re.MULTILINE)
 
 
 def test_show_prints_the_authority_and_a_line_for_each_client(folder):
@@ -109,6 +192,8 @@ def test_show_shows_what_is_not_valid_too(folder, days_ago, word):
 
     assert made.fingerprint in out.getvalue()
     assert re.search(f"^valid until .*UTC, {word};", out.getvalue(), re.MULTILINE)
+    if word == "EXPIRED":
+        assert f"reuse-proxy ca init --replace --ca-dir '{folder}'\n" in out.getvalue()
     with pytest.raises(SettingsError):
         bundle(folder, out=out)
 
@@ -144,7 +229,7 @@ def test_a_bundle_that_cannot_be_written_is_told(folder, tmp_path):
     """By the path that was asked for."""
     create(folder)
 
-    with pytest.raises(SettingsError, match=f"{tmp_path}/no/.* cannot be written"):
+    with pytest.raises(SettingsError, match=f"^{tmp_path}/no/bundle.pem cannot"):
         bundle(folder, output=tmp_path / "no" / "bundle.pem")
 
 
@@ -162,7 +247,7 @@ def test_the_flags_reach_the_commands(command, folder, tmp_path, capsys):
 
     assert first.names == ("a.example", "10.0.0.0/8")
     assert first.expires_at < datetime.now(UTC) + timedelta(days=8)
-    assert load(folder).names == ()
+    assert load(folder).names == first.names
     assert target.read_bytes() == load(folder).pem
     assert load(folder).fingerprint in capsys.readouterr().out
 

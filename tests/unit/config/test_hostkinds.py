@@ -101,7 +101,7 @@ def test_what_is_printed_is_read_back(kind, value, shown):
     ("kind", "word"),
     [
         (Hosts(), "*.internal:8443"),
-        (TlsRoutes(), "HOST:PORT=TLSPORT"),
+        (TlsRoutes(), "HOST[:PORT][=TLSPORT]"),
         (ClientCertificates(), "HOST=CERT.pem:KEY.pem"),
         (OnePath(), "or none"),
     ],

@@ -1,12 +1,19 @@
 """TLS towards origins: one context per certificate, sessions, and what went wrong."""
 
 import asyncio
+import contextlib
 import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import trustme
 
 from reuse_proxy.config.hosts import ClientCertificate
-from reuse_proxy.errors import UpstreamConnectError, UpstreamTimeoutError
+from reuse_proxy.errors import (
+    UnavailableError,
+    UpstreamConnectError,
+    UpstreamTimeoutError,
+)
 from reuse_proxy.http.target import Origin
 from reuse_proxy.upstream import tls
 from reuse_proxy.upstream.tls import TlsContexts, check_name, translate
@@ -49,21 +56,86 @@ async def test_a_context_verifies_and_speaks_nothing_old(authority):
     assert len(subjects) > 1  # the system's are there, too
 
 
+def shaken(context, server, name):
+    """Do a handshake in memory, tickets included; return the client's side."""
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(theirs, ours, server_hostname=name)
+    other = server.wrap_bio(ours, theirs, server_side=True)
+    for _ in range(3):
+        for side in (client, other):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.read(1)
+    context.remember(name, client)
+    return client
+
+
 async def test_sessions_are_kept_for_a_bounded_number_of_servers(
     authority, monkeypatch
 ):
     """The one that was used least recently goes."""
     monkeypatch.setattr(tls, "_MAX_SESSIONS", 2)
     context = await TlsContexts(ca_file=authority.file).context(HERE)
-    made = {}
-    for server in ("a", "b", "a", "c"):
-        made[server] = context.wrap_bio(
-            ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server
-        )
-        context.remember(server, made[server])
+    server = authority.server()
+    first = [shaken(context, server, f"{name}.test") for name in "abac"]
 
-    assert list(context._done) == ["a", "c"]
-    assert context._done["a"] is made["a"]
+    assert list(context._done) == ["a.test", "c.test"]
+    assert [side.session_reused for side in first] == [False, False, True, False]
+
+
+async def test_a_session_is_resumed_no_longer_than_a_connection_lives(authority):
+    """Its certificate is looked at again after that; resuming does not extend it."""
+    context = await TlsContexts(ca_file=authority.file, resume_for=0.2).context(HERE)
+    server = authority.server()
+    resumed = [shaken(context, server, "a.test").session_reused for _ in range(2)]
+    until = context._done["a.test"].until
+    shaken(context, server, "a.test")
+
+    assert resumed == [False, True]
+    assert context._done["a.test"].until == until
+    await asyncio.sleep(0.25)
+    assert not shaken(context, server, "a.test").session_reused
+
+
+async def test_a_session_does_not_outlive_its_certificate(tmp_path):
+    """However long it could be resumed otherwise."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=30)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("a.test", not_after=end).configure_cert(server)
+    context = await TlsContexts(ca_file=tmp_path / "ca.pem").context(HERE)
+    shaken(context, server, "a.test")
+
+    assert context._done["a.test"].until == end
+
+
+async def test_a_file_that_is_gone_fails_the_request_and_not_the_next(
+    authority, tmp_path
+):
+    """Contexts are made when they are needed; a failure is not kept."""
+    file = tmp_path / "ca.pem"
+    file.write_bytes(authority.file.read_bytes())
+    contexts = TlsContexts(ca_file=file)
+    file.unlink()
+
+    with pytest.raises(UnavailableError, match="cannot be set up now: ca_file = "):
+        await contexts.context(HERE)
+    file.write_bytes(authority.file.read_bytes())
+    assert (await contexts.context(HERE)).get_ca_certs()
+
+
+async def test_system_roots_that_cannot_be_read_are_not_taken_for_none(
+    monkeypatch, tmp_path
+):
+    """As when no more files may be open: load_default_certs would say nothing."""
+    file = tmp_path / "roots.pem"
+    paths = ssl.get_default_verify_paths()._replace(cafile=str(file), capath="")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+
+    with pytest.raises(UnavailableError, match="No such file"):
+        await TlsContexts().context(HERE)
 
 
 def verification_failed(code, message):
