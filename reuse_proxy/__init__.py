@@ -9,6 +9,8 @@ same frames, and lower rooms never call up:
 - ``forward``: one exchange: rewrite, lease, send, receive, retry.
 - ``upstream``: the pooled session, its decisions, connections and dialling.
 - ``http``: pure rules on bytes.
+- ``ca``: the local certificate authority of interception.
+- ``config``: the settings, declared once, and where they come from.
 - ``admin``: metrics, health and JSON; reads snapshots, changes nothing.
 - ``service``: builds the parts and gives them their life cycle.
 

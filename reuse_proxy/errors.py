@@ -4,6 +4,8 @@
     ├── SettingsError          a setting cannot be used: exit code 2
     └── ProxyError             a request cannot be served: an HTTP status
         ├── RequestError           the client's request is wrong (4xx, 501)
+        │   └── LeafError              no certificate can name the host (in ca.issue)
+        ├── IssuerError            the local CA may not sign for it (500, in ca.issue)
         ├── AccessDeniedError      policy says no (403)
         ├── UnavailableError       caps or shutdown: try again later (503)
         ├── UpstreamConnectError   no connection to the origin (502)

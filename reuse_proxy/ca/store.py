@@ -266,9 +266,8 @@ def _permitted(certificate: x509.Certificate) -> tuple[str, ...]:
     extension = _extension(certificate, x509.NameConstraints)
     permitted = (extension.permitted_subtrees if extension else None) or ()
     ours = (x509.DNSName, x509.IPAddress)
-    found = [str(name.value) for name in permitted if isinstance(name, ours)]
-    # Other tools may put a dot before a name.
-    return tuple(name.lstrip(".") for name in found)
+    found = (str(name.value) for name in permitted if isinstance(name, ours))
+    return tuple(name.lstrip(".") for name in found)  # a dot is of other tools
 
 
 def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
@@ -282,10 +281,9 @@ def _check_life(path: Path, certificate: x509.Certificate) -> None:
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     if life > _MAX_LIFE and not _permitted(certificate):
         raise SettingsError(
-            f"{path} is valid for {life.days} days and may sign for every host; "
-            f"a CA without name constraints may be valid for at most "
-            f"{_MAX_LIFE.days} days. Make yours shorter, or give it name "
-            f"constraints, or {files.renew(path.parent)}"
+            f"{path} is valid for {life.days} days and for every host; without name "
+            f"constraints at most {_MAX_LIFE.days} are allowed. Give it some, or a "
+            f"shorter life, or {files.renew(path.parent)}"
         )
 
 

@@ -124,13 +124,13 @@ def _java(ca: str, bundle_file: Path) -> tuple[str, ...]:
     path = quote(store)
     # Java splits the variable at blanks, by quotes like a shell's.
     option = quote(quote(f"-Djavax.net.ssl.trustStore={store}"))
-    return (
+    make = (
         f"JAVA_HOME=${{JAVA_HOME:-$({_JAVA_HOME})}} && "
         f'install -m 600 "$JAVA_HOME/lib/security/cacerts" {path} && '
         f"keytool -importcert -noprompt -alias reuse-proxy -file {ca} "
-        f"-keystore {path} -storepass changeit",
-        f"export JAVA_TOOL_OPTIONS={option}",
+        f"-keystore {path} -storepass changeit"
     )
+    return make, f"export JAVA_TOOL_OPTIONS={option}"
 
 
 def _debian(ca: str) -> tuple[str, ...]:

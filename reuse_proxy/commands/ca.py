@@ -83,8 +83,8 @@ def show(folder: Path, out: TextIO | None = None) -> int:
     _write_facts(authority, folder, stream)
     stream.write(
         "\n# The bundle holds this CA and the system's roots. Make it first, and again\n"
-        "# after each `ca init --replace`. Programs of other users cannot read it in\n"
-        "# this folder; for them: --output /usr/local/share/reuse-proxy-bundle.pem\n"
+        "# after each `ca init --replace`.\n"
+        "# Other users cannot read it there; for theirs: --output /usr/local/share/ca.pem\n"
         f"{_bundle_command(folder)}\n"
     )
     where = folder.absolute()

@@ -2,5 +2,5 @@
 
 ``listener`` accepts and times clients, ``access`` says who may use us, ``proxy`` is
 the one handler, ``reply`` writes responses, ``stall`` watches those who do not read.
-CONNECT tunnels and TLS interception will live here too.
+``connect`` opens a ``tunnel``, or has ``intercept`` speak TLS with the client.
 """

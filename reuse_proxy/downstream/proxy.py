@@ -5,6 +5,7 @@ being handled.
 """
 
 import contextlib
+import logging
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -101,6 +102,10 @@ class ProxyHandler:
             malformed = isinstance(error, RequestError)
             # RFC 9110 section 9.3.6: what follows a refused CONNECT is not for us.
             refused = request.method == "CONNECT"
+            if refused:  # most clients tell the status alone
+                request.connection.server.log_limited(
+                    logging.INFO, "refused CONNECT with %d: %s", error.status, error
+                )
             reply.send_error(error, close=unread or malformed or refused)
 
     # Rules...

@@ -135,8 +135,9 @@ class TlsContexts:
         try:
             return await asyncio.to_thread(self._make, certificate)
         except (SettingsError, OSError) as exc:
+            cause = exc.strerror if isinstance(exc, OSError) else str(exc)
             raise UnavailableError(
-                f"TLS to origins cannot be set up now: {str(exc).rstrip('.')}."
+                f"TLS to origins cannot be set up now: {str(cause).rstrip('.')}."
             ) from exc
 
     def _make(self, certificate: ClientCertificate | None) -> ResumingContext:

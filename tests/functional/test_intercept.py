@@ -211,3 +211,14 @@ async def test_stopping_does_not_wait_for_idle_intercepted_clients(
 
         assert finished
         assert await client.until_closed() == b""
+
+
+async def test_a_host_can_be_listed_with_a_port(intercepting, tls_origin, local_ca):
+    """Other ports of it stay tunnels."""
+    opens = await intercepting(intercept=f"origin.test:{tls_origin.port}")
+    leaves = await intercepting(intercept="origin.test:1")
+    async with intercepted(opens, tls_origin, local_ca) as client:
+        assert (await client.ask("/", *HOST)).status == 200
+    async with Client(leaves.listening[0]) as client:
+        assert await client.connect(tls_origin.authority) == 200
+        assert len(leaves.tunnels.open) == 1

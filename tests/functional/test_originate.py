@@ -9,10 +9,12 @@ import ssl
 import pytest
 
 from reuse_proxy.errors import SettingsError
+from reuse_proxy.upstream.tls import TlsContexts
 from tests.support.client import Client
 from tests.support.origin import serve_paths
 from tests.support.own_errors import assert_own_error
 from tests.support.scrape import admin_json, samples, scrape
+from tests.support.tunnels import need_ipv6
 
 
 @pytest.fixture
@@ -204,15 +206,18 @@ async def test_a_handshake_that_does_not_end_is_504_or_502(
 
 async def test_stopping_does_not_wait_for_a_handshake(originating, make_origin):
     """It is ended; its waiter is told that the proxy stops."""
+    hello = asyncio.Event()
 
     async def script(connection):
+        await connection.reader.readexactly(5)
+        hello.set()
         await connection.closed()
 
     origin = await make_origin(script)
     proxy = await originating()
     async with Client(proxy.listening[0]) as client:
         await client.send(f"GET {clear(origin)}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        await origin.until(lambda: origin.accepted == 1)
+        await hello.wait()
         async with asyncio.timeout(5):
             await proxy.stop()
             await client.until_closed()
@@ -228,6 +233,55 @@ async def test_s9_denied_destinations_are_denied_with_tls_too(
     response = await client.get("https://meta.test/")
 
     assert_own_error(response, 403, "destination_ip_prohibited")
+
+
+async def test_a_file_that_is_gone_is_503_and_leaves_no_phantom(
+    originating, make_client, tls_origin, authority, tmp_path
+):
+    """Contexts are made with the first request; the next one may succeed."""
+    file = tmp_path / "ca.pem"
+    file.write_bytes(authority.file.read_bytes())
+    proxy = await originating(ca_file=file)
+    client = await make_client(proxy)
+    file.unlink()
+    refused = await client.get(clear(tls_origin) + "/")
+    left = proxy.session.pool.sockets
+    file.write_bytes(authority.file.read_bytes())
+
+    assert_own_error(refused, 503, "connection_limit_reached")
+    assert str(file).encode() in refused.body
+    assert left == 0
+    assert (await client.get(clear(tls_origin) + "/")).status == 200
+
+
+async def test_a_failure_of_our_own_in_a_dial_is_told_and_leaves_no_phantom(
+    originating, make_client, tls_origin, monkeypatch
+):
+    """Whatever it is: the place under the caps is given back, and the client told."""
+
+    async def fail(*_):
+        raise RuntimeError("a bug")
+
+    proxy = await originating()
+    monkeypatch.setattr(TlsContexts, "context", fail)
+    client = await make_client(proxy)
+    response = await client.get(clear(tls_origin) + "/")
+
+    assert_own_error(response, 500, "proxy_internal_error")
+    assert proxy.session.pool.sockets == 0
+
+
+@pytest.mark.parametrize("spelled", ["[::1]", "[0:0::0:1]", "[0:0:0:0:0:0:0:1]"])
+async def test_an_address_is_originated_however_it_is_spelled(
+    originating, make_client, make_origin, authority, spelled
+):
+    """Or a request that was meant for TLS would go out in clear."""
+    need_ipv6()
+    origin = await make_origin(tls=authority.server(), host="::1")
+    client = await make_client(await originating(originate_tls="[::1]"))
+    response = await client.get(f"http://{spelled}:{origin.port}/")
+
+    assert response.status == 200
 
 
 # Client certificates...

@@ -61,6 +61,67 @@ async def test_credentials_alone_make_a_connection_private(proxy, make_client, o
     assert origin.accepted == 2
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Authorization: NTLM alice", "Authorization: Basic bob"),
+        ("Authorization: Basic bob", "Authorization: NTLM alice"),
+        ("Authorization: NTLM\talice",),
+        ("Authorization:  ntlm",),
+    ],
+    ids=["first", "last", "tab", "bare"],
+)
+async def test_however_they_are_spelled(proxy, make_client, origin, lines):
+    """In any of several lines, before any blank."""
+    alice, bob = await make_client(proxy), await make_client(proxy)
+    await alice.get(f"{origin.url}/", *lines)
+    other = await bob.get(f"{origin.url}/open")
+
+    assert other.body == b"nobody"
+    assert origin.accepted == 2
+
+
+async def test_a_challenge_alone_makes_a_connection_private(proxy, make_client, origin):
+    """Whoever was told to prove itself may do so on that connection next."""
+    alice, bob = await make_client(proxy), await make_client(proxy)
+    assert (await alice.get(f"{origin.url}/")).status == 401
+    assert proxy.session.states()[origin.url, "private"] == 1
+    await bob.get(f"{origin.url}/open")
+
+    assert origin.accepted == 2
+
+
+async def test_a_private_connection_ends_when_its_client_asks_for_a_tunnel(
+    make_proxy, make_client, origin, make_origin
+):
+    """No request can follow on it; the tunnel may live for hours."""
+    other = await make_origin()
+    proxy = await make_proxy(connect_ports=other.port)
+    alice = await make_client(proxy)
+    await alice.get(f"{origin.url}/", "Authorization: NTLM alice")
+    assert await alice.connect(other.authority) == 200
+    async with asyncio.timeout(5):
+        await origin.until(lambda: origin.open == 0)
+
+    assert len(proxy.tunnels.open) == 1
+
+
+@pytest.mark.parametrize("cap", ["max_per_origin", "max_sockets"])
+async def test_resting_private_connections_give_way_to_who_waits(
+    make_proxy, make_client, origin, cap
+):
+    """Clients that authenticated and do nothing must not shut others out."""
+    proxy = await make_proxy(**{cap: 2})
+    owners = [await make_client(proxy) for _ in range(2)]
+    for owner in owners:
+        await owner.get(f"{origin.url}/", "Authorization: NTLM alice")
+    bob = await make_client(proxy)
+    response = await bob.get(f"{origin.url}/open")
+
+    assert response.body == b"nobody"
+    assert origin.accepted == 3
+
+
 async def test_other_schemes_do_not(proxy, make_client, origin):
     """Basic and Bearer authenticate each request: connections stay shared."""
     for user in ("Basic alice", "Bearer bob"):
@@ -75,7 +136,7 @@ async def test_a_private_connection_counts_and_is_closed_with_its_client(
     make_proxy, make_client, origin
 ):
     """Against both caps while it lives; its place is free afterwards."""
-    proxy = await make_proxy(max_per_origin=1, queue_timeout="1s")
+    proxy = await make_proxy(max_per_origin=1, queue_timeout="300ms")
     alice, bob = await make_client(proxy), await make_client(proxy)
     await alice.get(f"{origin.url}/", "Authorization: NTLM alice")
 

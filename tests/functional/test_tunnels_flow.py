@@ -229,3 +229,53 @@ async def test_a_client_that_has_not_read_its_last_response_is_stopped_too(
 
     assert sent < FLOOD
     assert held(only(proxy)) <= before + MOST_HELD
+
+
+@pytest.mark.parametrize("early", [b"", b"early"])
+async def test_a80_a_client_that_ends_its_side_with_its_connect_is_served(
+    tunnelling, make_origin, make_client, early
+):
+    """In one packet, or nearly: what it asked for is not over with that."""
+
+    async def script(connection):
+        received = await connection.closed()
+        await connection.send(b"got %d" % len(received))
+
+    origin = await make_origin(script)
+    proxy = await tunnelling(origin)
+    for _ in range(10):
+        client = await make_client(proxy)
+        await client.send(connect_bytes(origin.authority), early)
+        client.shut_writing()
+
+        assert (await client.until_closed()).endswith(b"got %d" % len(early))
+
+
+@pytest.mark.parametrize("side", ["client", "origin"])
+async def test_a80_a_reset_is_passed_on_as_a_reset(
+    tunnelling, make_origin, make_client, side
+):
+    """What was cut off must not look complete to the other side."""
+    ends: asyncio.Queue[str] = asyncio.Queue()
+
+    async def script(connection):
+        await connection.reader.readexactly(1)
+        if side == "origin":
+            connection.reset()
+            return
+        try:
+            await connection.reader.read()
+            ends.put_nowait("end")
+        except ConnectionResetError:
+            ends.put_nowait("reset")
+
+    origin = await make_origin(script)
+    client = await opened(make_client, await tunnelling(origin), origin)
+    await client.send(b"x")
+    if side == "origin":
+        assert await client.was_reset()
+        return
+    await origin.until(lambda: not origin.connections[0].reader._buffer)
+    client.reset()
+    async with asyncio.timeout(5):
+        assert await ends.get() == "reset"

@@ -2,12 +2,14 @@
 
 import asyncio
 import resource
+import socket
 
 import pytest
 
 from reuse_proxy.tasks import TaskSet
 from tests.support.client import request_bytes
 from tests.support.tunnels import (
+    MIB,
     connect_bytes,
     descriptors,
     echo,
@@ -213,3 +215,28 @@ async def test_five_hundred_tunnels_carry_data_at_the_same_time(
         for client in clients:
             await client.close()
         await origin.until(lambda: not proxy.tunnels.open)
+
+
+async def test_a_tunnel_whose_bytes_are_being_taken_is_not_idle(
+    tunnelling, make_origin, make_client
+):
+    """The origin has said all; its client reads steadily, for longer than the limit."""
+
+    async def script(connection):
+        await connection.send(bytes(6 * MIB))
+        await connection.closed()
+
+    origin = await make_origin(script)
+    proxy = await tunnelling(origin, tunnel_idle_timeout="2s")
+    client = await make_client(proxy)
+    sock = client.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    await client.connect(origin.authority)
+    received, loop = 0, asyncio.get_running_loop()
+    started = loop.time()
+    while received < 6 * MIB and loop.time() - started < 5:
+        received += len(await client.reader.read(32768))
+        await asyncio.sleep(0.02)
+
+    assert len(proxy.tunnels.open) == 1
+    client.reset()

@@ -20,6 +20,7 @@ from tests.support.tunnels import (
     descriptors,
     echo,
     gone,
+    idle,
     opened,
     refused,
     task_names,
@@ -256,3 +257,24 @@ async def test_a_connection_that_nobody_claimed_and_its_origin_closed_serves_no_
     assert head.startswith(b"HTTP/1.1 200 ")
     assert await staying.reader.read(5) == b"hello"
     assert origin.accepted == 2
+
+
+@pytest.mark.parametrize("size", [1000, 200_000])
+async def test_a_client_with_early_bytes_that_is_reset_leaves_the_queue(
+    tunnelling, make_origin, make_client, size
+):
+    """Also when it was stopped because it had sent more than is held."""
+    origin = await make_origin(idle)
+    proxy = await tunnelling(origin, max_sockets=1, queue_timeout="60s")
+    await opened(make_client, proxy, origin)
+    (pool,) = proxy.session.pool.origins.values()
+    client = await make_client(proxy)
+    await client.send(connect_bytes(origin.authority), bytes(size))
+    async with asyncio.timeout(5):
+        while not pool.waiters:
+            await asyncio.sleep(0.01)
+    client.reset()
+    async with asyncio.timeout(5):
+        while pool.waiters:
+            await asyncio.sleep(0.01)
+    origin.release.set()

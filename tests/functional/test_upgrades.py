@@ -126,7 +126,7 @@ async def test_a60_more_bytes_than_are_held_before_the_101_stop_the_client(
 
     sent = await pour(client.writer, FLOOD)
     assert sent < FLOOD
-    assert len(inside._intake.held) <= MOST_HELD
+    assert len(inside.intake.held) <= MOST_HELD
     origin.release.set()
     await client.reader.readuntil(b"\r\n\r\n")
 
@@ -290,3 +290,40 @@ async def test_a80_a_half_close_before_the_101_is_carried_over(
     assert received.endswith(b"\r\n\r\ngoodbye")
     assert await heard == b"all I have to say"
     await gone(proxy)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "websocket"])
+@pytest.mark.parametrize("cut", [20, 70, -4, -3, -2, -1])
+async def test_a60_a_head_that_comes_in_pieces_switches_too(
+    client, make_switching, protocol, cut
+):
+    """Wherever it is cut; what comes behind it is still the other protocol's."""
+    origin = await make_switching(protocol=protocol.encode())
+    raw = upgrade_bytes(origin, protocol)
+    await client.send(raw[:cut])
+    await asyncio.sleep(0.02)  # or the kernel would join the pieces
+    await client.send(raw[cut:], b"early")
+    received = await behind(client, b"early")
+
+    assert received.startswith(b"HTTP/1.1 101 ")
+    assert received.endswith(b"\r\n\r\nearly")
+
+
+async def test_a60_an_origin_with_tls_that_closes_with_its_101_is_heard(
+    make_proxy, make_client, make_origin, authority
+):
+    """TLS cannot be half-closed, so that the connection is gone before we turn to it."""
+
+    async def script(connection):
+        await connection.request()
+        await connection.send(switch(), b"all of it")
+
+    origin = await make_origin(script, tls=authority.server())
+    proxy = await make_proxy(ca_file=authority.file)
+    for _ in range(5):
+        client = await make_client(proxy)
+        await client.send(upgrade_bytes(origin))
+        received = await client.until_closed()
+
+        assert received.startswith(b"HTTP/1.1 101 ")
+        assert received.endswith(b"\r\n\r\nall of it")

@@ -24,10 +24,6 @@ async def intercepted(
 
 def intercepts(proxy: Service, origin: Origin, host: str = "") -> dict[str, int]:
     """What came of the CONNECT requests to an origin, by result."""
-    label = f"{host or origin.name}:{origin.port}"
-    counted: dict[str, int] = {}
-    for name, stats in proxy.session.stats.origins.items():
-        if name.removeprefix("https://") == label:
-            for result, count in stats.intercepts.items():
-                counted[result] = counted.get(result, 0) + count
-    return counted
+    label = f"https://{host or origin.name}:{origin.port}"
+    stats = proxy.session.stats.origins.get(label)
+    return {} if stats is None else dict(stats.intercepts)

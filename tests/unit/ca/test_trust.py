@@ -51,6 +51,12 @@ def https(authority):
     return server_context(issue(authority, "a.example", key) + pem_of(key))
 
 
+@pytest.fixture
+def java_home():
+    """Where this machine's Java is."""
+    return str(Path(need("keytool")).resolve().parents[1])
+
+
 def lines_for(client, *paths):
     """Return what to type for a client."""
     (found,) = [entry for entry in instructions(*paths) if entry.client == client]
@@ -167,13 +173,13 @@ async def test_a_client_that_does_as_told_trusts_the_authority(
 @pytest.mark.usefixtures("authority")
 @pytest.mark.parametrize("has_home", [False, True])
 async def test_java_is_given_a_trust_store_of_both(
-    folder, tmp_path, monkeypatch, has_home
+    folder, tmp_path, monkeypatch, has_home, java_home
 ):
     """The lines run as they are, whether or not a home of Java is set."""
     keytool = need("keytool")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     if has_home:
-        monkeypatch.setenv("JAVA_HOME", str(Path(keytool).resolve().parents[1]))
+        monkeypatch.setenv("JAVA_HOME", java_home)
     store = tmp_path / "my ca" / "java-truststore"
     store.parent.mkdir()
     lines = lines_for("Java", folder / "ca.pem", store.with_name("bundle.pem"))

@@ -156,7 +156,7 @@ def test_show_tells_where_other_users_can_read_the_bundle(folder):
 
     show(folder, out)
 
-    assert re.search("^# .*other users.* --output /", out.getvalue(), re.MULTILINE)
+    assert re.search("^# Other users .* --output /", out.getvalue(), re.MULTILINE)
 
 
 def test_show_prints_the_authority_and_a_line_for_each_client(folder):
