@@ -50,7 +50,6 @@ COVERED_BY = {
     "downstream/sockets.py": "functional/test_never_readers.py",
     "downstream/tunnel.py": "functional/test_tunnels.py",
     "admin/families.py": "unit/admin/test_metrics.py",
-    "upstream/opaque.py": "functional/test_tunnels.py",
     "upstream/endings.py": "unit/upstream/test_connection.py",
     "upstream/options.py": "unit/upstream/test_session.py",
     "forward/exchange.py": "functional/test_cancellation.py",

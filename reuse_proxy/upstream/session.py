@@ -34,6 +34,7 @@ from reuse_proxy.upstream.dns import NameCache, is_address
 from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
 from reuse_proxy.upstream.endings import check_progress, closed_at_once, reason_to_close
 from reuse_proxy.upstream.opaque import connection_for
+from reuse_proxy.upstream.patience import Patience
 from reuse_proxy.upstream.pool import Pool
 from reuse_proxy.upstream.stats import SessionStats, count_states
 from reuse_proxy.upstream.tls import TlsContexts
@@ -101,6 +102,11 @@ class UpstreamSession:
             stats=self.stats,
         )
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load only
+        self._patience = Patience(
+            self._recheck,
+            measured=options.limits.dial_patience is None,
+            loop=self._loop,
+        )
         self._closed = False
         self._all_gone: asyncio.Future[None] | None = None
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -358,22 +364,13 @@ class UpstreamSession:
                 case Dial(pool):
                     self._tasks.start(self._dial(pool), name=f"dial {pool.origin}")
                 case Recheck(pool, at):
-                    self._loop.call_at(at, self._patience_over, pool, at)
+                    self._patience.wait(pool, at)
                 case _:
                     assert_never(action)
 
-    def _patience_over(self, pool: OriginPool, at: float) -> None:
-        """Dial after the loop has looked at its sockets once more.
-
-        Timers come first in a turn of the loop; under load the connection that is
-        waited for may have become free already, its last bytes being unread.
-        """
-        self._loop.call_soon(self._loop.call_soon, self._recheck, pool, at)
-
-    def _recheck(self, pool: OriginPool, at: float) -> None:
+    def _recheck(self, pool: OriginPool, now: float) -> None:
         if not self._closed:
-            # uvloop rounds timers to milliseconds, so this may be called too early.
-            self._carry_out(self.pool.assign(pool, max(at, self.clock())))
+            self._carry_out(self.pool.assign(pool, now))
 
     def _discard(self, connection: Poolable, reason: CloseReason) -> None:
         self._carry_out(self.pool.discard(connection, reason))
