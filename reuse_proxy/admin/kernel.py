@@ -1,41 +1,45 @@
 """The kernel's view of our sockets, to hold our own numbers against (Linux)."""
 
-import os
+import socket
+import sys
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
-_TABLES: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 # include/net/tcp_states.h
 _STATES: Final = {
-    "01": "established",
-    "02": "syn_sent",
-    "04": "fin_wait",
-    "05": "fin_wait",
-    "06": "time_wait",
-    "08": "close_wait",
-    "09": "last_ack",
-    "0B": "closing",
+    1: "established",
+    2: "syn_sent",
+    4: "fin_wait",
+    5: "fin_wait",
+    6: "time_wait",
+    8: "close_wait",
+    9: "last_ack",
+    11: "closing",
 }
-_STATE_COLUMN, _INODE_COLUMN = 3, 9
 
 
 def socket_states(descriptors: Iterable[int]) -> Counter[str]:
-    """Count sockets by TCP state, as the kernel's table has them.
+    """Count sockets by TCP state, as the kernel answers for each.
+
+    Each is asked (tcp(7), TCP_INFO), because the table in /proc is as long as the
+    machine has sockets, and may show one twice while others come and go.
 
     Args:
-        descriptors: open descriptors of this process; closed ones are passed over.
+        descriptors: open TCP sockets of this process; -1 is passed over.
     """
-    inodes = set()
-    for descriptor in descriptors:
-        if descriptor >= 0:
-            inodes.add(str(os.fstat(descriptor).st_ino))
     states = Counter[str](dict.fromkeys(_STATES.values(), 0))
-    for table in _TABLES:
-        if inodes and table.exists():
-            for line in table.read_text("ascii").splitlines()[1:]:
-                columns = line.split()
-                if columns[_INODE_COLUMN] in inodes:
-                    states[_STATES.get(columns[_STATE_COLUMN], "other")] += 1
+    if sys.platform == "linux":
+        for descriptor in descriptors:
+            if descriptor >= 0:
+                states[_STATES.get(_state(descriptor), "other")] += 1
     return states
+
+
+def _state(descriptor: int) -> int:
+    borrowed = socket.socket(fileno=descriptor)
+    try:
+        # struct tcp_info begins with tcpi_state.
+        return borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    finally:
+        borrowed.detach()

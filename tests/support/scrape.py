@@ -56,12 +56,13 @@ def samples(text: str, name: str) -> Samples:
 def kernel_connections(*, to_port: int) -> Counter[str]:
     """Count this machine's IPv4 sockets whose peer has the port, by TCP state.
 
-    Those in TIME_WAIT belong to nobody; they may be of an earlier test.
+    Those in TIME_WAIT belong to nobody; they may be of an earlier test.  The table
+    may show a socket twice while others come and go.
     """
-    states: Counter[str] = Counter()
+    states: dict[tuple[str, str], str] = {}
     for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
-        _, _, remote, state = line.split()[:4]
+        _, local, remote, state = line.split()[:4]
         port = int(remote.rpartition(":")[2], 16)
         if port == to_port and state != TIME_WAIT:
-            states[state] += 1
-    return states
+            states[local, remote] = state
+    return Counter(states.values())

@@ -1,6 +1,7 @@
-"""The kernel's table of sockets, on real ones."""
+"""What the kernel says of sockets, on real ones."""
 
 import socket
+import struct
 
 import pytest
 
@@ -44,6 +45,25 @@ def test_a_peer_that_closed_leaves_close_wait(pair):
     states = present(socket_states([near.fileno(), far.fileno()]))
 
     assert states == {"close_wait": 1, "fin_wait": 1}
+
+
+def test_a_socket_that_was_reset_is_still_counted(pair):
+    """It is in none of the machine's tables, yet it is held."""
+    near, far = pair
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+
+    assert present(socket_states([near.fileno()])) == {"other": 1}
+
+
+def test_asking_leaves_a_socket_open(pair):
+    """The descriptor is borrowed."""
+    near, far = pair
+    socket_states([near.fileno()])
+
+    near.sendall(b"x")
+
+    assert far.recv(1) == b"x"
 
 
 def test_a_listener_is_none_of_the_states_of_a_connection():
