@@ -7,6 +7,7 @@ half-close: where our own end speaks it, the end of one direction ends both.
 """
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.downstream.sockets import reset, unsent
@@ -107,7 +108,10 @@ class TunnelEnd(asyncio.Protocol):
             self.peer.close()
             transport.close()
         else:
-            transport.write_eof()
+            # asyncio asks the kernel at once, which may know of a reset: what came
+            # before it is still to be read, and then it is told to this end, too.
+            with contextlib.suppress(OSError):
+                transport.write_eof()
 
     def close(self) -> None:
         """Close once what waits has been written."""
@@ -124,9 +128,11 @@ class Tunnel:
         connection: "UpstreamConnection",
         origin: asyncio.Transport,
         *,
+        early: bytes,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.connection = connection
+        self._early = early
         self.client = TunnelEnd(self, client)
         self.origin = TunnelEnd(self, origin)
         self.client.peer, self.origin.peer = self.origin, self.client
@@ -135,22 +141,23 @@ class Tunnel:
         self._moved = (0, 0, 0)
         self._closed: asyncio.Future[None] = loop.create_future()
 
-    def start(self, early: bytes) -> None:
-        """Join the sides; ``early`` has come from the client already."""
+    def start(self, *, half_closed: bool) -> None:
+        """Join the sides, each of which may have sent all that it will."""
         for end in (self.origin, self.client):
             end.take_over()
         for end in (self.origin, self.client):
             end.bound()
-        if early:
-            self.client.data_received(early)
+        if self._early:
+            self.client.data_received(self._early)
+            self._early = b""
+        if self.connection.ended:
+            self.origin.eof_received()
+        if half_closed:
+            self.client.eof_received()
 
     async def closed(self) -> None:
-        """Wait until both sides are closed; being cancelled resets them."""
-        try:
-            await self._closed
-        except asyncio.CancelledError:
-            self.abort()
-            raise
+        """Wait until both sides are closed."""
+        await self._closed
 
     def lost(self, end: TunnelEnd, exc: Exception | None) -> None:
         """Note that one side has closed."""
@@ -237,7 +244,11 @@ class Tunnels:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         try:
+            tunnel.start(half_closed=client.half_closed)
             await tunnel.closed()
+        except BaseException:
+            tunnel.abort()
+            raise
         finally:
             self.open.discard(tunnel)
             seconds = self._loop.time() - tunnel.opened_at
@@ -247,19 +258,14 @@ class Tunnels:
     def _begin(
         self, connection: "UpstreamConnection", reply: "Reply", status: int, head: bytes
     ) -> "tuple[Tunnel | None, ClientConnection]":
-        """Tell the client, and join it; to nothing, if the origin has said it all."""
+        """Tell the client; there is nothing to join if the origin has said it all."""
         origin, behind = connection.detach()
         client = reply.begin_tunnel(status, head + behind)
         if origin is None:
             return None, client
         transport, early = client.hand_over()
-        tunnel = Tunnel(transport, connection, origin, loop=self._loop)
+        tunnel = Tunnel(transport, connection, origin, early=early, loop=self._loop)
         tunnel.origin.received = len(behind)
-        tunnel.start(early)
-        if connection.ended:
-            tunnel.origin.eof_received()
-        if client.half_closed:
-            tunnel.client.eof_received()
         return tunnel, client
 
     def start_draining(self) -> None:

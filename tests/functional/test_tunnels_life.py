@@ -240,3 +240,30 @@ async def test_a_tunnel_whose_bytes_are_being_taken_is_not_idle(
 
     assert len(proxy.tunnels.open) == 1
     client.reset()
+
+
+async def test_a_client_that_left_as_its_tunnel_began_is_forgotten(
+    tunnelling, tasks, caplog
+):
+    """The origin says all it has to say at once, and nobody is there to be told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        proxy = await tunnelling(connect_ports=str(port))
+        address = proxy.listening[0]
+        for _ in range(20):
+            # In a thread: the origin's end is here before the proxy looks for it.
+            farewell = tasks.run(asyncio.to_thread(say_farewell, listener), name="bye")
+            with socket.create_connection((address.host, address.port)) as client:
+                client.sendall(connect_bytes(f"origin.test:{port}") + b"hello")
+                client.shutdown(socket.SHUT_WR)
+                await farewell
+            await gone(proxy)
+
+    assert "an error of our own" not in caplog.text
+
+
+def say_farewell(listener):
+    """Accept a connection, say goodbye and close it."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(b"bye")
