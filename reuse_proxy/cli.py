@@ -5,6 +5,7 @@ when it runs, so that `serve` does not wait for what only others need.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,9 @@ _USAGE_ERROR = 2
 # As a shell tells of programs that a signal has ended.
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
+_FAILURE = 1
+# Raised by writing alone, and files of ours have told so as a SettingsError.
+_OUTPUT_IS_LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Settings whose flag may be given several times.
 _LISTS = (Addresses, Hosts, TlsRoutes, ClientCertificates)
 
@@ -47,20 +51,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command is None:
         parser.print_help(sys.stderr)
         return _USAGE_ERROR
+    return _run(command, arguments)
+
+
+def _run(
+    command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
+) -> int:
     try:
         code = command(arguments)
         sys.stdout.flush()
     except SettingsError as exc:
         for line in str(exc).splitlines():
             sys.stderr.write(f"reuse-proxy: {line}\n")
-        return exc.exit_code
-    except BrokenPipeError:
-        # Whoever read the output has had enough; there is nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        code = exc.exit_code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        code = _INTERRUPTED
+    except OSError as exc:
+        if exc.errno not in _OUTPUT_IS_LOST:
+            raise
+        code = _give_up_output(exc)
     return code
+
+
+def _give_up_output(exc: OSError) -> int:
+    # What is left would be flushed at exit, and fail once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(exc, BrokenPipeError):  # whoever read it has had enough
+        return _BROKEN_PIPE
+    sys.stderr.write(f"reuse-proxy: the output cannot be written: {exc.strerror}.\n")
+    return _FAILURE
 
 
 def build_parser() -> argparse.ArgumentParser:

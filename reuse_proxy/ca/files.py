@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from reuse_proxy import program
 from reuse_proxy.errors import SettingsError
 
 _OTHERS: Final = 0o077
@@ -22,9 +23,9 @@ _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-def renew(folder: Path, program: str = "reuse-proxy") -> str:
+def renew(folder: Path) -> str:
     """Return the advice to replace the CA of a folder, as the end of a sentence."""
-    return f"run: {program} ca init --replace --ca-dir {_quoted(folder)}"
+    return f"run: {program.command()} ca init --replace --ca-dir {_quoted(folder)}"
 
 
 def make_private_folder(folder: Path) -> None:
@@ -54,7 +55,7 @@ def check_private_folder(folder: Path) -> None:
     except FileNotFoundError:
         raise SettingsError(
             f"There is no CA in {folder}; "
-            f"run: reuse-proxy ca init --ca-dir {_quoted(folder)}"
+            f"run: {program.command()} ca init --ca-dir {_quoted(folder)}"
         ) from None
     except OSError as exc:
         raise _unreadable(folder, exc) from exc
@@ -151,6 +152,23 @@ def replace_all(files: Mapping[Path, tuple[bytes, int]]) -> None:
     finally:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
+
+
+def put(path: Path, data: bytes, mode: int) -> None:
+    """Put data in the place of a file, at once; behind a link, where it leads.
+
+    What is there and is no file, such as a pipe or a device, is written to.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    try:
+        if not path.exists() or path.is_file():
+            replace_all({path.resolve(): (data, mode)})
+        else:
+            path.write_bytes(data)
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
 
 
 def _quoted(folder: Path) -> str:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from reuse_proxy.ca import names
+from reuse_proxy.ca.scope import covers
 from reuse_proxy.ca.store import BACK_DATED, INCLUSIVE, Authority, usage
 from reuse_proxy.errors import ProxyError, RequestError
 
@@ -77,14 +78,20 @@ def _check_authority(authority: Authority, name: names.Host, now: datetime) -> N
             f"The local CA has expired on {authority.expires_at:%Y-%m-%d}; "
             f"restart the proxy after: {_REPLACE} {_FOLDER}"
         )
-    permitted = authority.names
-    if permitted and not names.is_permitted(name, permitted):
+    permitted = authority.scope.permitted
+    if permitted and not covers(permitted, name):
         permits = " ".join(
             f"--permit {quote(each)}" for each in (str(name), *permitted)
         )
         raise IssuerError(
             f"The local CA may sign for {', '.join(permitted)} only, not for {name}; "
             f"to change that, restart the proxy after: {_REPLACE} {permits} {_FOLDER}"
+        )
+    if covers(authority.scope.excluded, name):
+        raise IssuerError(
+            f"The local CA may sign for {authority.scope}, "
+            f"and {name} is among what its certificate excludes; take {name} out of "
+            f"intercept, or restart the proxy with another CA."
         )
 
 

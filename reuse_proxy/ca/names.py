@@ -1,10 +1,9 @@
-"""Hosts as certificates spell them: a leaf's name and a CA's constraints; pure.
+"""Hosts as certificates spell them: a leaf's name, one of a CA's constraints; pure.
 
 A ValueError says what is wrong, as the end of a sentence that its catcher begins.
 """
 
 import re
-from collections.abc import Iterable
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -24,9 +23,6 @@ _MAX_NAME: Final = 253  # RFC 1035 section 2.3.4: 255 bytes on the wire
 _MAX_LABEL: Final = 63
 # The underscore is in no host name (RFC 952), and in many that are in use.
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]+")
-# RFC 5280 section 4.2.1.10: to no labels, zero or more are added on the left.
-_EVERY_NAME: Final = ""
-_EVERY_ADDRESS: Final = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
 def parse_host(text: str) -> Host:
@@ -53,39 +49,6 @@ def parse_permit(text: str) -> Permit:
 def alternative_name(host: Host) -> x509.GeneralName:
     """Return what stands for a host in subjectAltName."""
     return x509.DNSName(host) if isinstance(host, str) else x509.IPAddress(host)
-
-
-def constraints(permits: Iterable[Permit]) -> x509.NameConstraints:
-    """Return constraints that permit the given names and networks and no others.
-
-    A kind of which none is given is excluded: RFC 5280 leaves it unconstrained.
-    """
-    subtrees = [_subtree(permit) for permit in permits]
-    excluded: list[x509.GeneralName] = []
-    if not any(isinstance(subtree, x509.DNSName) for subtree in subtrees):
-        excluded.append(x509.DNSName(_EVERY_NAME))
-    if not any(isinstance(subtree, x509.IPAddress) for subtree in subtrees):
-        excluded += [x509.IPAddress(network) for network in _EVERY_ADDRESS]
-    return x509.NameConstraints(subtrees, excluded or None)
-
-
-def is_permitted(host: Host, permits: Iterable[str]) -> bool:
-    """Tell whether one of the constraints, as they are spelled, covers a host."""
-    if isinstance(host, str):
-        return any(f".{host}".endswith(f".{name.lstrip('.')}") for name in permits)
-    return any(host in network for network in _networks(permits))
-
-
-def _networks(permits: Iterable[str]) -> Iterable[IPv4Network | IPv6Network]:
-    for text in permits:
-        try:
-            yield ip_network(text)
-        except ValueError:
-            continue
-
-
-def _subtree(permit: Permit) -> x509.GeneralName:
-    return x509.DNSName(permit) if isinstance(permit, str) else x509.IPAddress(permit)
 
 
 def _checked_name(text: str) -> str:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from reuse_proxy.ca import files, names
+from reuse_proxy.ca.scope import Scope, constraints
 from reuse_proxy.errors import SettingsError
 
 CERTIFICATE_FILE: Final = "ca.pem"
@@ -62,9 +63,9 @@ class Authority:
         return self.certificate.not_valid_after_utc
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names and networks that it may sign for; none means all."""
-        return _permitted(self.certificate)
+    def scope(self) -> Scope:
+        """What it may sign for."""
+        return Scope.of(self.certificate)
 
     @property
     def pem(self) -> bytes:
@@ -151,12 +152,12 @@ def load(
     return Authority(certificate, key)
 
 
-def permitted_names(folder: Path) -> tuple[str, ...]:
-    """Return what the certificate in a folder may sign for, usable or not; else ()."""
+def scope_of(folder: Path) -> Scope:
+    """Return what a folder's certificate may sign for, usable or not."""
     try:
-        return _permitted(_read_certificate(folder / CERTIFICATE_FILE))
+        return Scope.of(_read_certificate(folder / CERTIFICATE_FILE))
     except SettingsError:
-        return ()
+        return Scope()
 
 
 def _builder(
@@ -212,7 +213,7 @@ def _constraints(permit: Sequence[str]) -> x509.NameConstraints:
             permits.append(names.parse_permit(entry))
         except ValueError as exc:
             raise SettingsError(f"--permit {entry} cannot be used: {exc}.") from exc
-    return names.constraints(permits)
+    return constraints(permits)
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -262,14 +263,6 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     return basic is not None and basic.ca and (usage is None or usage.key_cert_sign)
 
 
-def _permitted(certificate: x509.Certificate) -> tuple[str, ...]:
-    extension = _extension(certificate, x509.NameConstraints)
-    permitted = (extension.permitted_subtrees if extension else None) or ()
-    ours = (x509.DNSName, x509.IPAddress)
-    found = (str(name.value) for name in permitted if isinstance(name, ours))
-    return tuple(name.lstrip(".") for name in found)  # a dot is of other tools
-
-
 def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
@@ -279,7 +272,7 @@ def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
 
 def _check_life(path: Path, certificate: x509.Certificate) -> None:
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    if life > _MAX_LIFE and not _permitted(certificate):
+    if life > _MAX_LIFE and not Scope.of(certificate).permitted:
         raise SettingsError(
             f"{path} is valid for {life.days} days and for every host; without name "
             f"constraints at most {_MAX_LIFE.days} are allowed. Give it some, or a "

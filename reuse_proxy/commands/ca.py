@@ -7,12 +7,14 @@ cryptography, is imported when one of the commands runs.
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, TextIO
+
+from reuse_proxy import program
+from reuse_proxy.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 DEFAULT_FOLDER = "~/.local/share/reuse-proxy/ca"
 BUNDLE_FILE = "bundle.pem"
-_PROGRAM = "reuse-proxy"
 _FOLDER_VARIABLE = "REUSE_PROXY_CA_DIR"
 _KEPT = "\nIt keeps the names of the old CA; to drop them, delete its folder first.\n"
 _RESTART = "\nA proxy that is running keeps the old CA until it is restarted.\n"
@@ -54,7 +55,7 @@ def init(
     """
     from reuse_proxy.ca import store
 
-    kept = store.permitted_names(folder) if replace and not permit else ()
+    kept = _kept_names(folder) if replace and not permit else ()
     authority = store.create(folder, days=days, permit=permit or kept, replace=replace)
     stream = sys.stdout if out is None else out
     stream.write("Made a CA that no other installation knows.\n\n")
@@ -65,7 +66,7 @@ def init(
     stream.write(
         "\nNext, make a bundle for clients, and see how each of them takes it:\n"
         f"  {_bundle_command(folder)}\n"
-        f"  {_program()} ca show{_option(folder)}\n"
+        f"  {program.command()} ca show{_option(folder)}\n"
     )
     return 0
 
@@ -108,7 +109,7 @@ def bundle(
 
     Args:
         folder: where the authority is.
-        output: the file to write, readable by all; it is replaced at once.
+        output: the file to write, readable by all, replaced at once; or a pipe.
         roots: a PEM file to take instead of the system's roots.
         out: where to print without `output`; the default is standard output.
 
@@ -121,7 +122,7 @@ def bundle(
     if output is None:
         (sys.stdout if out is None else out).write(pem.decode("ascii"))
         return 0
-    files.replace_all({output: (pem, 0o644)})
+    files.put(output, pem, 0o644)
     sys.stderr.write(
         f"reuse-proxy: wrote {trust.count(pem)} certificates to {output}\n"
     )
@@ -220,17 +221,27 @@ def _folder(text: str) -> Path:
         ) from None
 
 
+def _kept_names(folder: Path) -> tuple[str, ...]:
+    from reuse_proxy.ca import store
+
+    scope = store.scope_of(folder)
+    if scope.exceptions:
+        raise SettingsError(
+            f"The CA that is there excludes {', '.join(scope.exceptions)}, which a new one cannot; "
+            f"say with --permit what it may sign for, or delete its folder first."
+        )
+    return scope.permitted
+
+
 def _write_facts(authority: "Authority", folder: Path, stream: TextIO) -> None:
     from reuse_proxy.ca.store import CERTIFICATE_FILE, KEY_FILE
 
-    names = authority.names
-    permitted = f"{', '.join(names)} only" if names else "every host"
     rows = (
         ("subject", authority.certificate.subject.rfc4514_string()),
         ("fingerprint", f"SHA-256 {authority.fingerprint}"),
         ("valid until", _validity(authority, folder, datetime.now(UTC))),
         ("key", authority.key_kind),
-        ("signs for", permitted),
+        ("signs for", str(authority.scope)),
         ("certificate", str(folder.absolute() / CERTIFICATE_FILE)),
         ("private key", f"{folder.absolute() / KEY_FILE} (give it to nobody)"),
     )
@@ -243,7 +254,7 @@ def _validity(authority: "Authority", folder: Path, now: datetime) -> str:
     end = authority.expires_at
     text = f"{end:%Y-%m-%d %H:%M} UTC"
     if now > end:
-        return f"{text}, EXPIRED; {renew(folder, _program())}"
+        return f"{text}, EXPIRED; {renew(folder)}"
     if now < authority.certificate.not_valid_before_utc:
         return f"{text}, NOT VALID YET; set the clock right"
     return f"{text} ({(end - now).days} days left)"
@@ -251,7 +262,7 @@ def _validity(authority: "Authority", folder: Path, now: datetime) -> str:
 
 def _bundle_command(folder: Path) -> str:
     target = quote(str(folder.absolute() / BUNDLE_FILE))
-    return f"{_program()} ca bundle{_option(folder)} --output {target}"
+    return f"{program.command()} ca bundle{_option(folder)} --output {target}"
 
 
 def _option(folder: Path) -> str:
@@ -260,13 +271,3 @@ def _option(folder: Path) -> str:
         if folder == usual and not os.environ.get(_FOLDER_VARIABLE):
             return ""
     return f" --ca-dir {quote(str(folder.absolute()))}"
-
-
-def _program() -> str:
-    """Return how a shell calls this program."""
-    if shutil.which(_PROGRAM):
-        return _PROGRAM
-    called = Path(sys.argv[0]).absolute()
-    if called.name == _PROGRAM and called.is_file():
-        return quote(str(called))
-    return f"{quote(sys.executable)} -m reuse_proxy"

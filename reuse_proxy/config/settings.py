@@ -77,7 +77,8 @@ class Settings(BaseSettings):
         " if not set, 512 or a quarter of the open files limit",
     )
     max_per_origin: Annotated[int, Count("sockets")] = Field(
-        32, description="hard cap on sockets to one origin"
+        32,
+        description="hard cap on sockets to one origin; its tunnels count under max_sockets only",
     )
     dial_patience: Annotated[float | None, Time(low=0, high=60, auto=True)] = Field(
         None,

@@ -10,6 +10,7 @@ import logging
 import ssl
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from reuse_proxy import program
 from reuse_proxy.config.hosts import HostPattern, matches_any
 from reuse_proxy.downstream.reply import plain_response
 from reuse_proxy.http.target import Origin
@@ -174,11 +175,12 @@ class Interceptor:
         self._told.add(origin.host)
         log.warning(
             "a client%s %s the connection that was opened for %s with the local CA: it"
-            " does not trust it, it seems; `reuse-proxy ca show` says how to make it,"
+            " does not trust it, it seems; `%s ca show` says how to make it,"
             " or take the host out of intercept",
             f" at {client.host}" if client.host else "",
             how,
             origin,
+            program.command(),
         )
 
     def _count(self, origin: Origin, result: str) -> None:

@@ -205,6 +205,9 @@ def _host_name(host: bytes) -> str:
     name = name.removesuffix(".")
     if not name:
         raise RequestError("The request target has no host.")
+    if "." in (name[0], name[-1]) or ".." in name:
+        # Some resolvers drop the dot that is too much, and no setting would match.
+        raise RequestError("A part between the dots of the target's host is empty.")
     return name
 
 

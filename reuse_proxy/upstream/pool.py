@@ -363,7 +363,9 @@ class Pool:
                 break
             del pool.waiters[first]
             pool.stats.queue_timeouts += 1
-            waiter.error = waited_too_long(pool, limit, self.sockets, self.tunnels)
+            waiter.error = waited_too_long(
+                pool, self._limits, sockets=self.sockets, tunnels=self.tunnels
+            )
             actions.append(Grant(waiter))
         return actions
 

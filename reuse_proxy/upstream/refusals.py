@@ -7,7 +7,7 @@ from reuse_proxy.errors import ProxyError, UnavailableError, UpstreamProtocolErr
 if TYPE_CHECKING:
     import httptools
 
-    from reuse_proxy.upstream.books import OriginPool
+    from reuse_proxy.upstream.books import Limits, OriginPool
 
 # The sizes that nginx, squid and HAProxy accept by default lie between 4 and 64 KiB.
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -32,22 +32,32 @@ def queue_full(pool: "OriginPool") -> UnavailableError:
 
 
 def waited_too_long(
-    pool: "OriginPool", seconds: float, sockets: int, tunnels: int
+    pool: "OriginPool", limits: "Limits", *, sockets: int, tunnels: int
 ) -> UnavailableError:
     """Return the answer to a request that has waited in vain.
 
     Args:
         pool: the origin's.
-        seconds: how long it might have waited.
+        limits: how long it might have waited, and the caps.
         sockets: how many are open to all origins.
         tunnels: how many of these are tunnels.
     """
     why = f" The last dial failed: {pool.last_failure}" if pool.last_failure else ""
     return UnavailableError(
-        f"No connection to {pool.origin} became free within {seconds:g} s "
-        f"(queue_timeout); {pool.open} of its own and {sockets} in all are open, "
-        f"{tunnels} of them tunnels (max_per_origin, max_sockets).{why}"
+        f"No connection to {pool.origin} became free within "
+        f"{limits.queue_timeout:g} s (queue_timeout); {pool.open + len(pool.tunnels)} "
+        f"of its own and {sockets} in all are open, {tunnels} of these tunnels"
+        f"{_reached(pool, limits, sockets)}.{why}"
     )
+
+
+def _reached(pool: "OriginPool", limits: "Limits", sockets: int) -> str:
+    caps = {
+        "max_per_origin": pool.sockets >= limits.max_per_origin,
+        "max_sockets": sockets >= limits.max_sockets,
+    }
+    reached = [name for name, is_reached in caps.items() if is_reached]
+    return f", which is all that {' and '.join(reached)} allows" if reached else ""
 
 
 def not_http(exc: "httptools.HttpParserError") -> ProxyError:

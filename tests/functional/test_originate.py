@@ -374,11 +374,11 @@ async def test_a_file_that_cannot_be_used_is_refused_at_the_start(
     )
 
 
-@pytest.mark.parametrize("host", [".a.test", "a..test", f"{'a' * 64}.test"])
 async def test_a_name_that_no_certificate_can_have_is_502(
-    originating, make_client, tls_origin, names, host
+    originating, make_client, tls_origin, names
 ):
     """Wherever the loop minds it."""
+    host = f"{'a' * 64}.test"
     names.table[host] = ["127.0.0.1"]
     client = await make_client(await originating())
     response = await client.get(f"https://{host}:{tls_origin.port}/")

@@ -122,3 +122,13 @@ async def run(
     text = output.decode()
     assert process.returncode == 0, text
     return text
+
+
+def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the shell find a program of our name in a folder, until the test's end."""
+    path = folder / "bin" / "reuse-proxy"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    return path

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -178,6 +179,23 @@ def test_a_reader_that_has_had_enough_ends_the_output_quietly():
 
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+def test_a_disk_that_is_full_is_told_in_a_sentence():
+    """`reuse-proxy check > file`, with no place for the file."""
+    for unbuffered in ([], ["-u"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(  # noqa: S603 - our own words
+                [sys.executable, *unbuffered, "-m", "reuse_proxy", "check"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+
+        assert done.returncode == 1
+        assert done.stderr == (
+            b"reuse-proxy: the output cannot be written: No space left on device.\n"
+        )
 
 
 def test_an_unknown_command_is_refused(capsys):

@@ -5,8 +5,14 @@ import subprocess
 import pytest
 
 from reuse_proxy.ca.store import CERTIFICATE_FILE, KEY_FILE, create
-from tests.support.programs import need
+from tests.support.programs import need, put_on_path
 from tests.unit.ca.making import pem_of, self_signed
+
+
+@pytest.fixture(autouse=True)
+def _program(tmp_path_factory, monkeypatch):
+    """The shell finds the program, so that advice is short."""
+    put_on_path(tmp_path_factory.mktemp("path"), monkeypatch)
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from reuse_proxy.ca.issue import new_key
+from reuse_proxy.ca.issue import IssuerError, issue, new_key
+from reuse_proxy.ca.scope import Scope
 from reuse_proxy.ca.store import (
     CERTIFICATE_FILE,
     KEY_FILE,
     create,
     load,
-    permitted_names,
+    scope_of,
 )
 from reuse_proxy.errors import SettingsError
 from tests.unit.ca.making import DAY, IS_CA, NOW
@@ -51,25 +52,39 @@ def test_a_leap_year_is_not_too_long(folder, put):
     """As other tools count a year."""
     put(new_key(), IS_CA, life=366 * DAY)
 
-    assert load(folder, now=NOW).names == ()
+    assert load(folder, now=NOW).scope.permitted == ()
 
 
 def test_an_authority_for_some_names_may_live_for_longer(folder, put):
     """There is less to be had from it."""
     put(new_key(), IS_CA, ONE_NAME, life=3650 * DAY)
 
-    assert load(folder, now=NOW).names == ("a.example",)
+    assert load(folder, now=NOW).scope.permitted == ("a.example",)
+
+
+def test_what_an_authority_excludes_it_does_not_sign(folder, put, verified):
+    """Clients would refuse the leaf, and nobody would know why."""
+    put(new_key(), IS_CA, NO_NAME)
+    authority = load(folder, now=NOW)
+
+    other = issue(authority, "b.example", new_key(), now=NOW)
+    with pytest.raises(IssuerError, match=r"b\.a\.example is among .* excludes"):
+        issue(authority, "b.a.example", new_key(), now=NOW)
+
+    then = ("-attime", f"{NOW.timestamp():.0f}")
+    assert verified(authority.pem, other, *then, strict=False) == ""
+    assert scope_of(folder) == Scope(excluded=("a.example",))
 
 
 def test_the_names_are_read_though_the_authority_cannot_be_used(folder):
     """As one is that is to be replaced; of no certificate there are none."""
-    assert permitted_names(folder) == ()
+    assert scope_of(folder) == Scope()
     create(folder, permit=["a.example", "10.0.0.0/8"], now=NOW - 500 * DAY)
     (folder / KEY_FILE).unlink()
 
-    assert permitted_names(folder) == ("a.example", "10.0.0.0/8")
+    assert scope_of(folder).permitted == ("a.example", "10.0.0.0/8")
     (folder / CERTIFICATE_FILE).write_text("x")
-    assert permitted_names(folder) == ()
+    assert scope_of(folder) == Scope()
 
 
 @pytest.mark.parametrize("name", [KEY_FILE, CERTIFICATE_FILE])

@@ -1,4 +1,4 @@
-"""Hosts as certificates spell them, and what a CA's constraints cover."""
+"""Hosts as certificates spell them."""
 
 from ipaddress import ip_address, ip_network
 
@@ -7,8 +7,6 @@ from cryptography import x509
 
 from reuse_proxy.ca.names import (
     alternative_name,
-    constraints,
-    is_permitted,
     parse_host,
     parse_permit,
 )
@@ -101,40 +99,3 @@ def test_a_host_becomes_the_kind_of_name_it_is():
 
     assert alternative_name("a.example") == x509.DNSName("a.example")
     assert alternative_name(address) == x509.IPAddress(address)
-
-
-@pytest.mark.parametrize(
-    ("permits", "excluded"),
-    [
-        (["a.example"], ["0.0.0.0/0", "::/0"]),
-        (["10.0.0.0/8"], [""]),
-        (["a.example", "fd00::/8"], []),
-    ],
-)
-def test_a_kind_without_a_constraint_is_excluded(permits, excluded):
-    """RFC 5280 would leave every address open to a CA of names, and the reverse."""
-    built = constraints(map(parse_permit, permits))
-
-    assert [str(name.value) for name in built.permitted_subtrees or ()] == permits
-    assert [str(name.value) for name in built.excluded_subtrees or ()] == excluded
-
-
-@pytest.mark.parametrize(
-    ("host", "permitted"),
-    [
-        ("example.com", True),
-        ("a.b.example.com", True),
-        ("badexample.com", False),
-        ("com", False),
-        ("example.com.evil.example", False),
-        ("10.1.2.3", True),
-        ("11.1.2.3", False),
-        ("fd00::1", True),
-        ("::1", False),
-    ],
-)
-def test_a_constraint_covers_whole_labels_and_addresses(host, permitted):
-    """A name covers itself and all below it."""
-    names = ("example.com", "10.0.0.0/8", "fd00::/8")
-
-    assert is_permitted(parse_host(host), names) is permitted

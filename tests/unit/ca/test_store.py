@@ -33,7 +33,7 @@ def test_what_is_loaded_is_what_was_made(folder):
 
     assert loaded.certificate == made.certificate
     assert loaded.key.private_numbers() == made.key.private_numbers()
-    assert loaded.names == ("example.com", "10.0.0.0/8")
+    assert loaded.scope.permitted == ("example.com", "10.0.0.0/8")
     assert loaded.key_kind == "ECDSA P-256"
 
 
@@ -247,7 +247,7 @@ def test_an_authority_of_ones_own_can_sign(folder, put, verified, make_key, kind
     leaf = issue(loaded, "a.example", new_key(), now=NOW)
 
     then = ("-attime", f"{NOW.timestamp():.0f}")
-    assert (loaded.key_kind, loaded.names) == (kind, ())
+    assert (loaded.key_kind, loaded.scope.permitted) == (kind, ())
     assert verified(loaded.pem, leaf, *then, strict=False) == ""
 
 

@@ -11,11 +11,15 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
+from reuse_proxy.ca.issue import new_key
 from reuse_proxy.ca.store import create, load
 from reuse_proxy.ca.trust import count
 from reuse_proxy.commands.ca import add_arguments, bundle, init, show
 from reuse_proxy.errors import SettingsError
+from tests.support.programs import put_on_path
+from tests.unit.ca.making import IS_CA, self_signed
 
 
 @pytest.fixture
@@ -35,12 +39,7 @@ def roots(tmp_path):
 @pytest.fixture(autouse=True)
 def program(tmp_path, monkeypatch):
     """A program that the shell finds."""
-    path = tmp_path / "bin" / "reuse-proxy"
-    path.parent.mkdir()
-    path.write_text("#!/bin/sh\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
-    return path
+    return put_on_path(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -97,10 +96,10 @@ def test_a_replacement_keeps_the_names_unless_others_are_given(folder):
 
     init(folder, permit=["a.example", "10.0.0.0/8"], out=first)
     init(folder, replace=True, out=second)
-    assert load(folder).names == ("a.example", "10.0.0.0/8")
+    assert load(folder).scope.permitted == ("a.example", "10.0.0.0/8")
     init(folder, permit=["b.example"], replace=True, out=third)
 
-    assert load(folder).names == ("b.example",)
+    assert load(folder).scope.permitted == ("b.example",)
     assert "signs for    a.example, 10.0.0.0/8 only\n" in second.getvalue()
     texts = [out.getvalue() for out in (first, second, third)]
     assert [kept in text for text in texts] == [False, True, False]
@@ -115,26 +114,34 @@ def test_a_replacement_of_what_has_no_names_has_none(folder):
 
     init(folder, replace=True, out=out)
 
-    assert load(folder).names == ()
+    assert load(folder).scope.permitted == ()
     assert "keeps the names" not in out.getvalue()
+
+
+def test_what_excludes_names_is_not_replaced_by_what_does_not(folder):
+    """A CA for more hosts than before is nobody's wish either."""
+    init(folder, out=io.StringIO())
+    excluding = x509.NameConstraints(None, [x509.DNSName("a.example")])
+    certificate = self_signed(new_key(), IS_CA, excluding)
+    (folder / "ca.pem").write_bytes(certificate)
+
+    with pytest.raises(SettingsError, match=r"excludes a\.example.* say with --permit"):
+        init(folder, replace=True, out=io.StringIO())
+
+    assert (folder / "ca.pem").read_bytes() == certificate
+    assert init(folder, replace=True, permit=["b.example"], out=io.StringIO()) == 0
 
 
 def test_the_commands_that_are_printed_can_be_called(folder, program, monkeypatch):
     """Though the program may be where no shell looks for it."""
     create(folder)
-
-    def printed():
-        out = io.StringIO()
-        show(folder, out)
-        (line,) = [line for line in out.getvalue().splitlines() if " ca bundle" in line]
-        return line.partition(" ca bundle")[0]
-
-    assert printed() == "reuse-proxy"
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(sys, "argv", [str(program)])
-    assert printed() == str(program)
-    monkeypatch.setattr(sys, "argv", ["__main__.py"])
-    assert printed() == f"{shlex.quote(sys.executable)} -m reuse_proxy"
+    out = io.StringIO()
+
+    show(folder, out)
+
+    assert f"\n{program} ca bundle --ca-dir" in out.getvalue()
 
 
 def test_the_commands_name_the_folder_when_the_usual_one_is_another(
@@ -233,6 +240,33 @@ def test_a_bundle_that_cannot_be_written_is_told(folder, tmp_path):
         bundle(folder, output=tmp_path / "no" / "bundle.pem")
 
 
+def test_a_bundle_goes_through_a_link_and_into_a_pipe(folder, tmp_path):
+    """Neither becomes a file in its place."""
+    create(folder)
+    real, link = tmp_path / "real.pem", tmp_path / "link.pem"
+    pipe = tmp_path / "pipe"
+    real.write_text("old")
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+
+    bundle(folder, output=link, roots=folder / "ca.pem")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    bundle(folder, output=pipe, roots=folder / "ca.pem")
+
+    assert link.is_symlink()
+    assert real.read_bytes() == os.read(reader, 65536) == load(folder).pem
+    assert pipe.is_fifo()
+    os.close(reader)
+
+
+def test_a_folder_is_no_place_for_a_bundle(folder):
+    """What is there stays what it is."""
+    create(folder)
+
+    with pytest.raises(SettingsError, match="cannot be written: Is a directory"):
+        bundle(folder, output=folder, roots=folder / "ca.pem")
+
+
 def test_the_flags_reach_the_commands(command, folder, tmp_path, capsys):
     """Each with a folder of its own choice."""
     where, target = ("--ca-dir", str(folder)), tmp_path / "bundle.pem"
@@ -245,9 +279,9 @@ def test_the_flags_reach_the_commands(command, folder, tmp_path, capsys):
     roots = ("--roots", str(folder / "ca.pem"))
     assert command("bundle", *where, "--output", str(target), *roots) == 0
 
-    assert first.names == ("a.example", "10.0.0.0/8")
+    assert first.scope.permitted == ("a.example", "10.0.0.0/8")
     assert first.expires_at < datetime.now(UTC) + timedelta(days=8)
-    assert load(folder).names == first.names
+    assert load(folder).scope.permitted == first.scope.permitted
     assert target.read_bytes() == load(folder).pem
     assert load(folder).fingerprint in capsys.readouterr().out
 

@@ -93,7 +93,9 @@ def test_who_waited_in_vain_is_told_why_no_dial_helped():
     bench.sweep()
 
     assert str(waiting.error).endswith("The last dial failed: Nobody listens there.")
-    assert "1 of its own" in str(waiting.error)
+    assert "1 of its own and 2 in all are open, 0 of these tunnels." in str(
+        waiting.error
+    )
 
 
 def test_a_request_waits_no_longer_than_the_queue_timeout():

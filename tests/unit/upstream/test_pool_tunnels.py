@@ -221,7 +221,10 @@ def test_who_waits_in_vain_is_told_how_many_sockets_are_tunnels():
     bench.sweep()
 
     assert isinstance(waiting.error, UnavailableError)
-    assert "2 in all are open, 2 of them tunnels" in str(waiting.error)
+    assert (
+        "2 in all are open, 2 of these tunnels, which is all that max_sockets allows."
+        in str(waiting.error)
+    )
 
 
 def test_tunnels_take_places_from_the_queue():
