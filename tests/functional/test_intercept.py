@@ -101,7 +101,7 @@ async def test_an_address_and_an_idn_host_get_a_leaf_of_their_own(
     assert origin.accepted == 1
 
 
-@pytest.mark.parametrize("host", ["*.test", "a~b.test", f"{'a' * 64}.test", "a..test"])
+@pytest.mark.parametrize("host", ["*.test", "a~b.test", f"{'a' * 64}.test"])
 async def test_a_host_that_cannot_stand_in_a_certificate_is_refused(
     intercepting, make_client, tls_origin, host
 ):

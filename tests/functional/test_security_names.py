@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from reuse_proxy.config.loading import load
 from reuse_proxy.service import Service
 from tests.support.client import request_bytes
@@ -93,15 +91,14 @@ def waiting(proxy):
     return [pool.waiters for pool in proxy.session.pool.origins.values()]
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".test"])
 async def test_a_name_that_cannot_be_encoded_is_a_name_that_does_not_exist(
-    make_client, host, caplog
+    make_client, caplog
 ):
     """The system's resolver refuses it with an error of another family."""
     loaded = load({"listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}, {}, None)
     async with Service(loaded) as service:
         client = await make_client(service)
-        response = await client.get(f"http://{host}/")
+        response = await client.get(f"http://{'a' * 70}.test/")
         await client.close()
 
     assert response.status == 502

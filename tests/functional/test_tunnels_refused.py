@@ -139,7 +139,7 @@ async def test_a81_no_place_within_the_queue_timeout_is_503(
     response = await refused(client, origin.authority, 503, "connection_limit_reached")
 
     assert response.value("Retry-After") == "1"
-    assert b"1 in all are open, 1 of them tunnels" in response.body
+    assert b"1 in all are open, 1 of these tunnels" in response.body
     assert origin.accepted == 1
 
 
