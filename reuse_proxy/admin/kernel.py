@@ -20,7 +20,7 @@ _STATES: Final = {
 
 
 def socket_states(descriptors: Iterable[int]) -> Counter[str]:
-    """Count sockets by TCP state, as the kernel answers for each.
+    """Count sockets by TCP state, by what the kernel says of each.
 
     Each is asked (tcp(7), TCP_INFO), because the table in /proc is as long as the
     machine has sockets, and may show one twice while others come and go.

@@ -69,7 +69,7 @@ class ProxyCollector(Collector):
         )
         yield gauge(
             "kernel_sockets",
-            "Sockets to origins as the kernel answers for each; must agree",
+            "Sockets to origins by what the kernel says of each; must agree",
             ["state"],
             {(state,): count for state, count in kernel.items()},
         )

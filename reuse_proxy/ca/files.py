@@ -164,7 +164,7 @@ def put(path: Path, data: bytes, mode: int) -> None:
     """
     try:
         if not path.exists() or path.is_file():
-            replace_all({path.resolve(): (data, mode)})
+            replace_all({Path(os.path.realpath(path)): (data, mode)})
         else:
             path.write_bytes(data)
     except OSError as exc:

@@ -78,18 +78,18 @@ def _check_authority(authority: Authority, name: names.Host, now: datetime) -> N
             f"The local CA has expired on {authority.expires_at:%Y-%m-%d}; "
             f"restart the proxy after: {_REPLACE} {_FOLDER}"
         )
-    permitted = authority.scope.permitted
-    if permitted and not covers(permitted, name):
+    scope = authority.scope
+    if scope.permitted and not covers(scope.permitted, name):
         permits = " ".join(
-            f"--permit {quote(each)}" for each in (str(name), *permitted)
+            f"--permit {quote(each)}" for each in (str(name), *scope.permitted)
         )
         raise IssuerError(
-            f"The local CA may sign for {', '.join(permitted)} only, not for {name}; "
+            f"The local CA may sign for {', '.join(scope.permitted)} only, not for {name}; "
             f"to change that, restart the proxy after: {_REPLACE} {permits} {_FOLDER}"
         )
-    if covers(authority.scope.excluded, name):
+    if covers(scope.excluded, name):
         raise IssuerError(
-            f"The local CA may sign for {authority.scope}, "
+            f"The local CA may sign for {scope}, "
             f"and {name} is among what its certificate excludes; take {name} out of "
             f"intercept, or restart the proxy with another CA."
         )

@@ -25,12 +25,9 @@ class Scope:
     excluded: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, certificate: x509.Certificate) -> Self:
-        """Read the constraints of a certificate; it may have none."""
-        kind = x509.NameConstraints
-        try:
-            found = certificate.extensions.get_extension_for_class(kind).value
-        except x509.ExtensionNotFound:
+    def of(cls, found: x509.NameConstraints | None) -> Self:
+        """Read the constraints of a certificate, if it has any."""
+        if found is None:
             return cls()
         return cls(
             _spelled(found.permitted_subtrees), _spelled(found.excluded_subtrees)

@@ -65,7 +65,7 @@ class Authority:
     @property
     def scope(self) -> Scope:
         """What it may sign for."""
-        return Scope.of(self.certificate)
+        return _scope(self.certificate)
 
     @property
     def pem(self) -> bytes:
@@ -155,7 +155,7 @@ def load(
 def scope_of(folder: Path) -> Scope:
     """Return what a folder's certificate may sign for, usable or not."""
     try:
-        return Scope.of(_read_certificate(folder / CERTIFICATE_FILE))
+        return _scope(_read_certificate(folder / CERTIFICATE_FILE))
     except SettingsError:
         return Scope()
 
@@ -263,6 +263,10 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     return basic is not None and basic.ca and (usage is None or usage.key_cert_sign)
 
 
+def _scope(certificate: x509.Certificate) -> Scope:
+    return Scope.of(_extension(certificate, x509.NameConstraints))
+
+
 def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
@@ -272,7 +276,7 @@ def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
 
 def _check_life(path: Path, certificate: x509.Certificate) -> None:
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    if life > _MAX_LIFE and not Scope.of(certificate).permitted:
+    if life > _MAX_LIFE and not _scope(certificate).permitted:
         raise SettingsError(
             f"{path} is valid for {life.days} days and for every host; without name "
             f"constraints at most {_MAX_LIFE.days} are allowed. Give it some, or a "

@@ -52,12 +52,11 @@ def waited_too_long(
 
 
 def _reached(pool: "OriginPool", limits: "Limits", sockets: int) -> str:
-    caps = {
-        "max_per_origin": pool.sockets >= limits.max_per_origin,
-        "max_sockets": sockets >= limits.max_sockets,
-    }
-    reached = [name for name, is_reached in caps.items() if is_reached]
-    return f", which is all that {' and '.join(reached)} allows" if reached else ""
+    if pool.sockets >= limits.max_per_origin:
+        return ", as many as max_per_origin allows"
+    if sockets >= limits.max_sockets:
+        return ", as many as max_sockets allows"
+    return ""
 
 
 def not_http(exc: "httptools.HttpParserError") -> ProxyError:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from reuse_proxy import program
 from reuse_proxy.ca import store
 from tests.support.client import Client
 from tests.support.intercepting import intercepted, intercepts
@@ -156,7 +158,7 @@ async def test_a_client_that_refuses_our_ca_is_counted_and_told_of_once(
                 await asyncio.sleep(0.01)
 
     (record,) = caplog.records
-    assert " ca show` says how" in record.getMessage()
+    assert f"`{program.command()} ca show` says how" in record.getMessage()
     assert f"origin.test:{tls_origin.port}" in record.getMessage()
     assert tls_origin.accepted == 0
 
@@ -349,13 +351,16 @@ def with_the_key_of_another(folder):
     (folder / "ca.pem").write_bytes(other.file.read_bytes())
 
 
+CA_INIT = re.escape(f"run: {program.command()} ca init --replace --ca-dir ")
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda folder: (folder / "ca-key.pem").chmod(0o644), "chmod 600"),
         (lambda folder: folder.chmod(0o755), "chmod 700"),
-        (lambda folder: (folder / "ca.pem").write_text("x"), "run: .* ca init"),
-        (lambda folder: (folder / "ca.pem").unlink(), "run: .* ca init"),
+        (lambda folder: (folder / "ca.pem").write_text("x"), CA_INIT),
+        (lambda folder: (folder / "ca.pem").unlink(), CA_INIT),
         (made_long_ago, "expired"),
         (with_the_key_of_another, "another key"),
     ],

@@ -58,7 +58,7 @@ async def test_a_request_for_which_tunnels_leave_no_place_is_told_so(
     assert (response.status, response.value("Retry-After")) == (503, "1")
     assert (
         b"0 of its own and 2 in all are open, 2 of these tunnels,"
-        b" which is all that max_sockets allows" in response.body
+        b" as many as max_sockets allows" in response.body
     )
     assert plain.accepted == 0
     assert [await echoed(tunnel, b"on") for tunnel in tunnels] == [b"on"] * 2

@@ -141,7 +141,8 @@ def test_the_commands_that_are_printed_can_be_called(folder, program, monkeypatc
 
     show(folder, out)
 
-    assert f"\n{program} ca bundle --ca-dir" in out.getvalue()
+    (line,) = [line for line in out.getvalue().splitlines() if " ca bundle" in line]
+    assert line.startswith(f"{program} ca bundle --ca-dir ")
 
 
 def test_the_commands_name_the_folder_when_the_usual_one_is_another(
@@ -257,6 +258,17 @@ def test_a_bundle_goes_through_a_link_and_into_a_pipe(folder, tmp_path):
     assert real.read_bytes() == os.read(reader, 65536) == load(folder).pem
     assert pipe.is_fifo()
     os.close(reader)
+
+
+def test_a_link_to_itself_leads_to_a_file(folder, tmp_path):
+    """There is nothing behind it that could be kept."""
+    create(folder)
+    loop = tmp_path / "loop.pem"
+    loop.symlink_to(loop)
+
+    bundle(folder, output=loop, roots=folder / "ca.pem")
+
+    assert loop.read_bytes() == load(folder).pem
 
 
 def test_a_folder_is_no_place_for_a_bundle(folder):

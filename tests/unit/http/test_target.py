@@ -176,6 +176,8 @@ def test_a_connect_target_is_host_and_port(target, expected):
         b":443",
         b"a.test:0",
         b"a.test:443/",
+        b"a..test:443",
+        b"a.test..:443",
         b"u@a.test:443",
         b"::1:443",
     ],

@@ -98,6 +98,19 @@ def test_who_waited_in_vain_is_told_why_no_dial_helped():
     )
 
 
+def test_who_waited_in_vain_is_told_the_cap_of_the_origin():
+    """It is what to raise, if anything is."""
+    bench = Bench(max_per_origin=1, queue_timeout=10.0)
+    origin = bench.origin()
+    bench.lease(origin)
+    waiting = bench.ask(origin)
+
+    bench.pass_time(11)
+    bench.sweep()
+
+    assert str(waiting.error).endswith("tunnels, as many as max_per_origin allows.")
+
+
 def test_a_request_waits_no_longer_than_the_queue_timeout():
     """The sweep tells it, with the settings that govern it."""
     bench = Bench(max_per_origin=1, queue_timeout=10.0)

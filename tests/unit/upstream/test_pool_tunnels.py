@@ -222,7 +222,7 @@ def test_who_waits_in_vain_is_told_how_many_sockets_are_tunnels():
 
     assert isinstance(waiting.error, UnavailableError)
     assert (
-        "2 in all are open, 2 of these tunnels, which is all that max_sockets allows."
+        "2 in all are open, 2 of these tunnels, as many as max_sockets allows."
         in str(waiting.error)
     )
 
