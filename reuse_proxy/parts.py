@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from reuse_proxy.config.machine import expanded
+from reuse_proxy.ledger.verdict import Thresholds
 from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.tls import TlsContexts
@@ -36,6 +37,17 @@ def authority(settings: "Settings") -> "Authority":
     from reuse_proxy.ca import store  # noqa: PLC0415 - slow, and opt-in
 
     return store.load(expanded(settings.ca_dir))
+
+
+def thresholds(settings: "Settings") -> Thresholds:
+    """Pick from where on a client is judged."""
+    return Thresholds(
+        min_count=settings.leak_min_count,
+        single_use=settings.leak_single_use,
+        abandoned=settings.leak_abandoned,
+        stalls=settings.leak_stalls,
+        short_tunnels=settings.leak_short_tunnels,
+    )
 
 
 def session_options(settings: "Settings") -> SessionOptions:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from reuse_proxy.admin.app import Admin, unparsed_log
+from reuse_proxy.admin.sources import Sources
 from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import Admission
+from reuse_proxy.downstream.callers import Callers
 from reuse_proxy.downstream.connect import ConnectHandler
 from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
@@ -19,7 +21,10 @@ from reuse_proxy.downstream.socketfile import SocketFile
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.errors import SettingsError
-from reuse_proxy.parts import authority, session_options, tls_contexts
+from reuse_proxy.ledger.ledger import Ledger
+from reuse_proxy.ledger.owner import Owners
+from reuse_proxy.parts import authority, session_options, thresholds, tls_contexts
+from reuse_proxy.report.build import Reporter
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.resolver import SystemResolver
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
     from reuse_proxy.config.loading import Loaded
+    from reuse_proxy.report.document import Report
 
 # What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
 _END_CLIENTS_S = 0.001
@@ -62,11 +68,17 @@ class Service:
         self.tunnels = Tunnels(
             self.session, idle_timeout=settings.tunnel_idle_timeout, loop=loop
         )
+        self.ledger = Ledger(
+            max_clients=settings.ledger_max_clients,
+            max_labels=settings.metrics_max_clients,
+        )
+        self._owners: Owners | None = None
+        if settings.client_processes:
+            self._owners = Owners(tasks=self._tasks, loop=loop)
         self.server = self._make_server()
+        self._reporter = Reporter(self.session, self.ledger, thresholds(settings))
         self._admin = Admin(
-            self.session,
-            self.stall_watch,
-            self.tunnels,
+            Sources(self.session, self.stall_watch, self.tunnels, self._reporter),
             loaded,
             access=AccessList(settings.allow_admin),
             ready=lambda: not self.server.draining,
@@ -130,6 +142,10 @@ class Service:
         """The admin listener's URL."""
         return f"http://{self.admin_address}"
 
+    def report(self) -> "Report":
+        """Return who leaks, what it cost and how to fix it, so far."""
+        return self._reporter.report()
+
     # Stop...
 
     async def drain(self) -> bool:
@@ -152,6 +168,8 @@ class Service:
         await self.server.shutdown(_END_CLIENTS_S)
         self.server.close()
         self.tunnels.close()
+        if self._owners is not None:
+            self._owners.close()
         await self._tasks.aclose()
         await self.session.aclose()
         await self._resolver.close()
@@ -198,6 +216,7 @@ class Service:
                 max_clients=settings.max_clients,
                 max_per_address=settings.max_clients_per_address,
             ),
+            callers=Callers(self.ledger, self._owners),
             stall_watch=self.stall_watch,
             timeouts=Timeouts(
                 head=settings.client_head_timeout,

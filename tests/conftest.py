@@ -45,7 +45,9 @@ async def make_proxy(names: Names) -> AsyncIterator[MakeProxy]:
         services: list[Service] = []
 
         async def make(**settings: object) -> Service:
-            values = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", **settings}
+            # Look-ups of processes open files, which tests of descriptors count.
+            values = {"client_processes": "false", **settings}
+            values = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", **values}
             loaded = load({k: str(v) for k, v in values.items()}, {}, None)
             service = await stack.enter_async_context(Service(loaded, resolver=names))
             services.append(service)

@@ -27,9 +27,9 @@ MAX_MEDIAN_LINES = 10
 
 # Modules that may be longer, and why.
 LONGER = {
-    "http/headers.py": (320, "one walk over the fields for each direction"),
+    "http/headers.py": (330, "one walk over the fields for each direction"),
     "downstream/client.py": (
-        400,
+        420,
         "a protocol's state machine, and the seam to aiohttp",
     ),
     "upstream/session.py": (460, "the one place that carries decisions out"),
@@ -44,12 +44,15 @@ COVERED_BY = {
     "parts.py": "functional/test_serve.py",
     "config/loading.py": "unit/config/test_settings.py",
     "forward/upload.py": "functional/test_protocol_bodies.py",
+    "downstream/callers.py": "functional/test_ledger.py",
     "downstream/connect.py": "functional/test_tunnels.py",
     "downstream/deadlines.py": "functional/test_security_exhaustion.py",
     "downstream/intercept.py": "functional/test_intercept.py",
     "downstream/sockets.py": "functional/test_never_readers.py",
     "downstream/tunnel.py": "functional/test_tunnels.py",
     "admin/families.py": "unit/admin/test_metrics.py",
+    "admin/sources.py": "unit/admin/test_metrics.py",
+    "admin/clients.py": "unit/admin/test_metrics.py",
     "upstream/endings.py": "unit/upstream/test_connection.py",
     "upstream/options.py": "unit/upstream/test_session.py",
     "forward/exchange.py": "functional/test_cancellation.py",

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from reuse_proxy.admin.clients import clients_view
 from reuse_proxy.admin.metrics import make_registry
 from reuse_proxy.admin.pools import pools_view, settings_view
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from reuse_proxy.admin.sources import Sources
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.downstream.access import AccessList
-    from reuse_proxy.downstream.stall import StallWatch
-    from reuse_proxy.downstream.tunnel import Tunnels
-    from reuse_proxy.upstream.session import UpstreamSession
 
 log = logging.getLogger(__name__)
 # aiohttp logs a traceback for each request that it cannot parse.
@@ -39,29 +38,28 @@ reuse-proxy admin
 /healthz          200 while the process lives
 /readyz           200 while it accepts requests, 503 while it stops
 /api/v1/pools     every origin, connection and tunnel
+/api/v1/clients   every client: what it cost, and a verdict
+/api/v1/report    who leaks, what it cost, and how to fix it
 /api/v1/settings  the settings in effect and where each came from
 """
 
 
 class Admin:
-    """The endpoints over one session."""
+    """The endpoints over one proxy."""
 
     def __init__(
         self,
-        session: "UpstreamSession",
-        stall_watch: "StallWatch",
-        tunnels: "Tunnels",
+        sources: "Sources",
         loaded: "Loaded",
         *,
         access: "AccessList",
         ready: Callable[[], bool],
     ) -> None:
-        self._session = session
-        self._tunnels = tunnels
+        self._sources = sources
         self._loaded = loaded
         self._access = access
         self._ready = ready
-        self._registry: CollectorRegistry = make_registry(session, stall_watch, tunnels)
+        self._registry: CollectorRegistry = make_registry(sources)
 
     def app(self) -> web.Application:
         """Build the aiohttp application."""
@@ -71,6 +69,8 @@ class Admin:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/api/v1/pools", self._pools)
+        app.router.add_get("/api/v1/clients", self._clients)
+        app.router.add_get("/api/v1/report", self._report)
         app.router.add_get("/api/v1/settings", self._settings)
         return app
 
@@ -121,7 +121,15 @@ class Admin:
         return web.Response(status=503, text="stopping\n")
 
     async def _pools(self, _: web.Request) -> web.Response:
-        return web.json_response(pools_view(self._session, self._tunnels))
+        return web.json_response(
+            pools_view(self._sources.session, self._sources.tunnels)
+        )
+
+    async def _clients(self, _: web.Request) -> web.Response:
+        return web.json_response(clients_view(self._sources.reporter))
+
+    async def _report(self, _: web.Request) -> web.Response:
+        return web.json_response(self._sources.reporter.report())
 
     async def _settings(self, _: web.Request) -> web.Response:
         return web.json_response(settings_view(self._loaded))

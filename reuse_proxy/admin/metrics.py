@@ -13,27 +13,22 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from reuse_proxy import __version__
+from reuse_proxy.admin.clients import client_metrics
 from reuse_proxy.admin.families import by_label, counter, gauge, histogram
 from reuse_proxy.admin.kernel import socket_states
 
 if TYPE_CHECKING:
-    from reuse_proxy.downstream.stall import StallWatch
-    from reuse_proxy.downstream.tunnel import Tunnels
-    from reuse_proxy.upstream.session import UpstreamSession
+    from reuse_proxy.admin.sources import Sources
 
 
 class ProxyCollector(Collector):
     """Reads plain integers and renders them; holds no state of its own."""
 
-    def __init__(
-        self,
-        session: "UpstreamSession",
-        stall_watch: "StallWatch",
-        tunnels: "Tunnels",
-    ) -> None:
-        self._session = session
-        self._stall_watch = stall_watch
-        self._tunnels = tunnels
+    def __init__(self, sources: "Sources") -> None:
+        self._session = sources.session
+        self._stall_watch = sources.stall_watch
+        self._tunnels = sources.tunnels
+        self._reporter = sources.reporter
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
@@ -43,7 +38,14 @@ class ProxyCollector(Collector):
         yield from self._requests()
         yield from self._queue()
         yield from self._outcomes()
-        yield from self._client_side()
+        yield from self._savings()
+        yield gauge(
+            "spooled_bytes",
+            "Response bytes held for clients that read slowly",
+            [],
+            {(): self._stall_watch.spooled},
+        )
+        yield from client_metrics(self._reporter)
         yield from self._https()
         yield gauge(
             "build_info", "Version of reuse-proxy", ["version"], {(__version__,): 1}
@@ -215,19 +217,19 @@ class ProxyCollector(Collector):
             by_label(stats.denied),
         )
 
-    def _client_side(self) -> Iterator[Metric]:
-        watch = self._stall_watch
-        yield gauge(
-            "spooled_bytes",
-            "Response bytes held for clients that read slowly",
-            [],
-            {(): watch.spooled},
+    def _savings(self) -> Iterator[Metric]:
+        origins = self._session.stats.origins.values()
+        yield counter(
+            "estimated_connections_saved",
+            "Connections that clients would have opened without pooling, at least",
+            ["origin"],
+            {(origin.label,): origin.saved for origin in origins},
         )
         yield counter(
-            "client_stalls",
-            "Clients reset because they did not read",
-            [],
-            {(): watch.stalls},
+            "estimated_handshake_seconds_saved",
+            "Time that opening them would have taken, TLS included",
+            ["origin"],
+            {(origin.label,): origin.saved_seconds for origin in origins},
         )
 
     def _https(self) -> Iterator[Metric]:
@@ -256,10 +258,8 @@ class ProxyCollector(Collector):
         )
 
 
-def make_registry(
-    session: "UpstreamSession", stall_watch: "StallWatch", tunnels: "Tunnels"
-) -> CollectorRegistry:
+def make_registry(sources: "Sources") -> CollectorRegistry:
     """Return a registry of its own with the collector in it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ProxyCollector(session, stall_watch, tunnels))
+    registry.register(ProxyCollector(sources))
     return registry

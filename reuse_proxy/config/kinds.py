@@ -16,6 +16,7 @@ from reuse_proxy.config.address import Address
 from reuse_proxy.config.units import (
     DAY,
     GIB,
+    SHARE_UNITS,
     SIZE_UNITS,
     TIME_UNITS,
     NotAllowedError,
@@ -136,6 +137,23 @@ class Time(Kind):
         bounds = f"from {time_text(self.low)} to {time_text(self.high)}"
         auto = ", or auto" if self.auto else ""
         return f"give seconds, or a number with ms, s or m, {bounds}{auto}"
+
+
+@dataclass(frozen=True)
+class Share(Kind):
+    """A part of a whole, above 0 and up to 1."""
+
+    metavar = "SHARE"
+    allowed = "give a share from 1% to 100%, or from 0.01 to 1"
+
+    def parse(self, value: object) -> float:
+        """Read a percentage or a fraction."""
+        share = scaled(value, SHARE_UNITS, "is not a share")
+        return float(bounded(share, 0.01, 1, value))
+
+    def show(self, value: object) -> str:
+        """Print a percentage."""
+        return f"{round(self.parse(value) * 100, 6):g}%"
 
 
 @dataclass(frozen=True)

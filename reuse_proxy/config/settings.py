@@ -30,6 +30,7 @@ from reuse_proxy.config.kinds import (
     Networks,
     OneAddress,
     Ports,
+    Share,
     Size,
     Switch,
     Time,
@@ -187,6 +188,33 @@ class Settings(BaseSettings):
     )
     metrics_max_origins: Annotated[int, Count("origins", low=0)] = Field(
         50, description="origins with their own metric labels; the rest are `other`"
+    )
+
+    metrics_max_clients: Annotated[int, Count("clients", low=0)] = Field(
+        25, description="clients with their own metric labels; the rest are `other`"
+    )
+    ledger_max_clients: Annotated[int, Count("clients", high=100_000)] = Field(
+        1000, description="clients with accounts of their own; the rest are `other`"
+    )
+    client_processes: Annotated[bool, Switch()] = Field(
+        default=True,
+        description="look up now and then which process of this machine a client is",
+    )
+    leak_min_count: Annotated[int, Count("requests")] = Field(
+        20, description="requests, connections or tunnels that are enough for a verdict"
+    )
+    leak_single_use: Annotated[float, Share()] = Field(
+        0.8,
+        description="share of connections with one request each that is a leak",
+    )
+    leak_abandoned: Annotated[float, Share()] = Field(
+        0.1, description="share of responses not read to their end that is a leak"
+    )
+    leak_stalls: Annotated[int, Count("resets")] = Field(
+        3, description="resets of a client that does not read that are a leak"
+    )
+    leak_short_tunnels: Annotated[float, Share()] = Field(
+        0.8, description="share of tunnels that end within 5 s that is a leak"
     )
 
     @classmethod

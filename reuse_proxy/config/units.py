@@ -13,7 +13,8 @@ DAY = 86400.0
 
 SIZE_UNITS = {"": (1, 1), "KiB": (KIB, 1), "MiB": (MIB, 1), "GiB": (GIB, 1)}
 TIME_UNITS = {"": (1, 1), "ms": (1, 1000), "s": (1, 1), "m": (60, 1)}
-_SCALED = re.compile(r"(-?[0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]*)")
+SHARE_UNITS = {"": (1, 1), "%": (1, 100)}
+_SCALED = re.compile(r"(-?[0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z%]*)")
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 

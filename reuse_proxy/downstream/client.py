@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.listener import ProxyServer
     from reuse_proxy.forward import Exchange
+    from reuse_proxy.ledger.visit import Visit
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.private import PrivateConnections
 
@@ -47,19 +48,22 @@ class ClientConnection(web.RequestHandler):
     """One client connection: aiohttp's handler with our limits."""
 
     __slots__ = (
-        "_idle_from",
         "_room",
         "_watch",
+        "admitted",
         "below",
         "deadlines",
         "exchange",
         "half_closed",
         "host",
+        "idle_from",
         "intake",
         "intercepted",
         "private",
+        "received",
         "server",
         "takes",
+        "visit",
         "written",
     )
 
@@ -68,8 +72,11 @@ class ClientConnection(web.RequestHandler):
         self.server = server
         self._watch = server.stall_watch
         self.host: str | None = None
+        self.admitted = False
         self.exchange: Exchange | None = None
-        self.written = 0
+        self.written = self.received = 0
+        # This connection's page in the ledger, once it has asked for something.
+        self.visit: Visit | None = None
         # How often this client was seen to take bytes of its response from the spool.
         self.takes = 0
         self.half_closed = False
@@ -79,7 +86,8 @@ class ClientConnection(web.RequestHandler):
         self.private: PrivateConnections | None = None
         self.intake = Intake(self._messages)
         self.deadlines = Deadlines()
-        self._idle_from = 0.0
+        # When the last response was done, or this began: in seconds of the loop.
+        self.idle_from = 0.0
         self._room: asyncio.Future[None] | None = None
 
     # Accept...
@@ -94,12 +102,13 @@ class ClientConnection(web.RequestHandler):
         # TLS would pause at 0 while nothing waits.
         self.transport.set_write_buffer_limits(0 if self.below is None else 1, 0)
         self.server.connection_made(self, self.transport)
-        self._idle_from = self._loop.time()
+        self.idle_from = self._loop.time()
         peer = transport.get_extra_info("peername")
         self.host = peer[0] if isinstance(peer, tuple) else None
         if (refusal := self.server.admission.enter(self)) is not None:
             self.refuse(refusal)
         else:
+            self.admitted = True
             self._task_handler = self._loop.create_task(self.start())
 
     def refuse(self, error: ProxyError) -> None:
@@ -138,9 +147,10 @@ class ClientConnection(web.RequestHandler):
                 if self.ending:
                     return
                 await self._next_message()
-            if not await self._serve(*self._messages.popleft()):
+            more = await self._serve(*self._messages.popleft())
+            self.idle_from = self._loop.time()
+            if not more:
                 return
-            self._idle_from = self._loop.time()
 
     async def _serve(self, message: Any, content: "StreamReader") -> bool:  # noqa: ANN401 - aiohttp's
         """Answer one message of the parser; tell whether another may follow."""
@@ -192,6 +202,7 @@ class ClientConnection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse, and keep an eye on a head that does not become complete."""
         intake, messages = self.intake, self._messages
+        self.received += len(data)
         if intake.held is not None:
             if intake.hold(data):
                 self.pause_reading()
@@ -337,7 +348,7 @@ class ClientConnection(web.RequestHandler):
         """When this connection became idle; None while it is served or closing."""
         if self._waiter is None or self._waiter.done() or self._messages:
             return None
-        return self._idle_from
+        return self.idle_from
 
     @property
     def held_pool(self) -> "OriginPool | None":

@@ -1,5 +1,6 @@
 """CONNECT: where it may go, and whether it is a tunnel or opened with the local CA."""
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.errors import AccessDeniedError, RequestError, status_of
@@ -43,7 +44,9 @@ class ConnectHandler:
             ClientGoneError: the client has gone.
         """
         reply.persistent = False
-        origin = self._read(request)
+        origin, caller = self._read(request)
+        client = request.connection
+        visit = client.server.callers.visit(request, caller)
         interceptor = self._interceptor
         try:
             self._check_port(origin)
@@ -52,13 +55,19 @@ class ConnectHandler:
                 return
             connection = await self._session.wait(origin, unsafe=True)
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and client.left:
+                visit.aborted("queue")
             if not reply.status_sent:
                 stats = self._session.stats.admit(origin)
                 stats.requests[status_of(error) // 100, "none"] += 1
             raise
-        await self._tunnels.carry(connection, reply, 200, ESTABLISHED)
+        started = self._session.clock()
+        try:
+            await self._tunnels.carry(connection, reply, 200, ESTABLISHED)
+        finally:
+            visit.tunnelled(connection.pool, self._session.clock() - started)
 
-    def _read(self, request: "ClientRequest") -> Origin:
+    def _read(self, request: "ClientRequest") -> tuple[Origin, bytes | None]:
         """Read what is asked for (RFC 9110 section 9.3.6)."""
         message = request.message
         if request.connection.intercepted is not None:
@@ -70,7 +79,7 @@ class ConnectHandler:
                 "A CONNECT request has no body: Content-Length and Transfer-Encoding "
                 "are refused (RFC 9110 section 9.3.6)."
             )
-        return origin
+        return origin, fields.caller
 
     def _check_port(self, origin: Origin) -> None:
         if origin.port not in self._ports:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reuse_proxy.downstream.admission import Admission
+    from reuse_proxy.downstream.callers import Callers
     from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.request import ClientRequest
@@ -53,6 +54,7 @@ class ProxyServer(web.Server):
         handler: "Callable[[ClientRequest], Awaitable[Reply]]",
         *,
         admission: "Admission",
+        callers: "Callers",
         stall_watch: "StallWatch",
         timeouts: Timeouts,
         idle_timeout: float,
@@ -75,6 +77,7 @@ class ProxyServer(web.Server):
         )
         self.handler = handler
         self.admission = admission
+        self.callers = callers
         self._idle_timeout = idle_timeout
         self._logged_at = 0.0
         self._unlogged = 0
@@ -102,6 +105,8 @@ class ProxyServer(web.Server):
         self.admission.leave(client)
         inner = cast("ClientConnection", self())
         inner.below, inner.intercepted = below, intercepted
+        inner.visit, client.visit = client.visit, None
+        inner.written, inner.received = client.written, client.received
         transport.set_protocol(inner)
         inner.connection_made(transport)
         self._connections.pop(client, None)
@@ -127,9 +132,16 @@ class ProxyServer(web.Server):
         """Forget a client; tell whoever waits for the last one."""
         super().connection_lost(handler, exc)
         self._connections.pop(handler, None)
-        self.admission.leave(cast("ClientConnection", handler))
+        client = cast("ClientConnection", handler)
+        self.admission.leave(client)
+        if client.admitted:
+            self.callers.leave(client, unread=isinstance(exc, ConnectionError))
         if not self._connections:
             self._left.set()
+
+    def now(self) -> float:
+        """Return the loop's time, in seconds."""
+        return self._loop.time()
 
     def close(self) -> None:
         """Stop the timers."""

@@ -4,6 +4,7 @@ Every error of ours becomes a response here, and nowhere else while a request is
 being handled.
 """
 
+import asyncio
 import contextlib
 import logging
 import secrets
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.tunnel import Tunnels
     from reuse_proxy.http.headers import RequestFields
     from reuse_proxy.http.target import ProxyTarget
+    from reuse_proxy.ledger.visit import Visit
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
 
@@ -202,6 +204,8 @@ class ProxyHandler:
         self, request: "ClientRequest", forwarded: ForwardRequest, reply: Reply
     ) -> None:
         connection = request.connection
+        visit = connection.server.callers.visit(request, forwarded.fields.caller)
+        visit.requests += 1
         exchange = Exchange(
             self._session, forwarded, tasks=self._tasks, client=connection
         )
@@ -209,25 +213,35 @@ class ProxyHandler:
         connection.takes = 0
         try:
             with exchange:
-                head = await exchange.start()
-                while head.interim:
-                    reply.send_interim(head)
-                    head = await exchange.next_head()
-                if head.status == 101:
-                    # It is a tunnel now, once the client has been told (A60).
-                    switched, told = exchange.detach(), reply.switch_head(head)
-                    await self._tunnels.carry(switched, reply, 101, told)
-                    return
-                body = exchange.take_body()
-                complete = exchange.complete
-                if not exchange.request_complete:
-                    # An early answer: the rest of the request body is no request.
-                    reply.persistent = False
-                reply.send_head(head, body, complete=complete)
-                if not complete:
-                    await self._relay(exchange, reply)
+                await self._respond(exchange, reply, visit)
+        except (asyncio.CancelledError, ClientGoneError) as left:
+            if connection.left or isinstance(left, ClientGoneError):
+                visit.aborted(exchange.phase)
+            raise
         finally:
             connection.exchange = None
+            closing = request.message.should_close and not request.http10
+            visit.note(exchange, connection, closing=closing)
+
+    async def _respond(self, exchange: Exchange, reply: Reply, visit: "Visit") -> None:
+        head = await exchange.start()
+        while head.interim:
+            reply.send_interim(head)
+            head = await exchange.next_head()
+        if head.status == 101:
+            # It is a tunnel now, once the client has been told (A60).
+            switched, told = exchange.detach(), reply.switch_head(head)
+            visit.over = True
+            await self._tunnels.carry(switched, reply, 101, told)
+            return
+        body = exchange.take_body()
+        complete = exchange.complete
+        if not exchange.request_complete:
+            # An early answer: the rest of the request body is no request.
+            reply.persistent = False
+        reply.send_head(head, body, complete=complete)
+        if not complete:
+            await self._relay(exchange, reply)
 
     async def _relay(self, exchange: Exchange, reply: Reply) -> None:
         """Copy a body to the client, no faster than it may be held for it."""

@@ -108,6 +108,8 @@ class StallWatch:
                 evicted[pool] = evicted.get(pool, 0) + 1
                 self._suspicious[pool] = now + _SUSPICIOUS_S
             self.stalls += 1
+            if stall.client.visit is not None:
+                stall.client.visit.stalled()
             stall.client.reset()
 
     def _limit(self, stall: "Stall", pool: "OriginPool | None") -> float:

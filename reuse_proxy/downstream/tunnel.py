@@ -253,6 +253,8 @@ class Tunnels:
             self.open.discard(tunnel)
             seconds = self._loop.time() - tunnel.opened_at
             self._session.stats.request_seconds["tunnel"].observe(seconds)
+            client.received += tunnel.client.received
+            client.written += tunnel.origin.received
             client.handed_back()
 
     def _begin(

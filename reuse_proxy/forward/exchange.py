@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.response import ResponseHead
     from reuse_proxy.upstream.session import UpstreamSession
-    from reuse_proxy.upstream.stats import OriginStats
 
 
 class Phase(StrEnum):
@@ -46,13 +45,14 @@ class Exchange:
         "_client",
         "_connection",
         "_detached",
-        "_origin_stats",
         "_request",
         "_retried",
         "_session",
         "_started",
         "_tasks",
         "_upload",
+        "miss",
+        "origin_pool",
         "phase",
         "reused",
         "status",
@@ -76,7 +76,9 @@ class Exchange:
         self._upload: Upload | None = None
         self._retried = False
         self._detached = False
-        self._origin_stats: OriginStats | None = None
+        # Whose connection served this, once one did; and why that had to be opened.
+        self.origin_pool: OriginPool | None = None
+        self.miss = ""
         self._started = session.clock()
         self.phase = _QUEUE
         self.reused = False
@@ -100,8 +102,9 @@ class Exchange:
             if connection is None:
                 connection = await session.wait(origin, unsafe=unsafe)
             self._connection = connection
-            self._origin_stats = connection.pool.stats
+            self.origin_pool = connection.pool
             self.reused = connection.requests > 0
+            self.miss = connection.miss
             self.phase = _HEAD
             self._send(connection)
             try:
@@ -243,13 +246,14 @@ class Exchange:
         """Count this exchange under the status that the client is sent."""
         status = self.status or status_of(error)
         stats = self._session.stats
-        origin = self._origin_stats or stats.admit(self._request.target.origin)
-        if self._origin_stats is None:
+        pool = self.origin_pool
+        if pool is None:
             # Refused before it got a connection.
+            origin = stats.admit(self._request.target.origin)
             origin.requests[status // 100, "none"] += 1
             return
         via = "reused" if self.reused else "new"
-        origin.requests[status // 100, via] += 1
+        pool.stats.requests[status // 100, via] += 1
         stats.request_seconds[via].observe(self._session.clock() - self._started)
 
     def __repr__(self) -> str:

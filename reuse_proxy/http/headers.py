@@ -45,10 +45,12 @@ class RequestFields:
     """A request's fields: the lines to send upstream and what they said.
 
     ``host_at`` is the index at which the Host line belongs; ``bound`` tells that the
-    connection will be authenticated, ``upgrade`` which protocols are asked for.
+    connection will be authenticated, ``upgrade`` which protocols are asked for,
+    ``caller`` is Proxy-Authorization: how the client names itself to us.
     """
 
     bound = False
+    caller: bytes | None = None
     coding: Sequence[bytes] = ()
     expect_continue = False
     host: bytes | None = None
@@ -126,6 +128,9 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
             fields.expect_continue = True
             return
         case Kind.DROP | Kind.KEEP_ALIVE:
+            return
+        case Kind.CALLER:
+            fields.caller = value
             return
         case Kind.LENGTH:
             fields.length = [*fields.length, value]
@@ -285,7 +290,7 @@ def _read_response_field(  # noqa: C901, PLR0912 - one flat table of cases
         case Kind.CHALLENGE:
             fields.bound = fields.bound or any(map(_binds, value.split(b",")))
             return True
-        case Kind.DROP:
+        case Kind.DROP | Kind.CALLER:
             pass
         case _:
             return True

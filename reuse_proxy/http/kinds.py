@@ -22,12 +22,13 @@ class Kind:
     UPGRADE = 13
     CREDENTIALS = 14
     CHALLENGE = 15
+    CALLER = 16
 
 
 _KINDS: Final = {
     b"connection": Kind.CONNECTION,
     b"proxy-connection": Kind.DROP,
-    b"proxy-authorization": Kind.DROP,
+    b"proxy-authorization": Kind.CALLER,
     b"proxy-authenticate": Kind.DROP,
     b"proxy-authentication-info": Kind.DROP,
     b"te": Kind.DROP,

@@ -59,6 +59,8 @@ class OriginStats:
         "queue_timeouts",
         "requests",
         "reused",
+        "saved",
+        "saved_seconds",
         "tunnels_opened",
     )
 
@@ -68,6 +70,9 @@ class OriginStats:
         self.reused = 0
         self.queue_timeouts = 0
         self.tunnels_opened = 0
+        # What the ledger estimates that pooling has saved: dials, and their time.
+        self.saved = 0
+        self.saved_seconds = 0.0
         self.closed: Counter[str] = Counter()
         self.connect_failures: Counter[str] = Counter()
         self.intercepts: Counter[str] = Counter()

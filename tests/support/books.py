@@ -37,3 +37,8 @@ async def assert_balanced(service: Service) -> None:
     assert all(connection.leases == 0 for connection in connections)
     assert sum(kernel.values()) == len(connections)
     assert service.stall_watch.spooled >= 0
+    accounts = list(service.ledger.accounts())
+    visiting = [client.visit for client in service.server.connections if client.visit]
+    assert sum(account.open for account in accounts) == len(visiting)
+    assert sum(a.upstream_opened for a in accounts) <= opened
+    assert sum(a.saved for a in accounts) == sum(origin.saved for origin in stats)

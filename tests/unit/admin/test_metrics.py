@@ -8,9 +8,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reuse_proxy.admin.families import PREFIX
 from reuse_proxy.admin.metrics import ProxyCollector, make_registry
+from reuse_proxy.admin.sources import Sources
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.http.target import Origin
+from reuse_proxy.ledger.identity import Identity
+from reuse_proxy.ledger.ledger import Ledger
+from reuse_proxy.ledger.verdict import Thresholds, Verdict
+from reuse_proxy.report.build import Reporter
 from reuse_proxy.upstream.books import CloseReason, Limits, Miss, OriginPool, State
 from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.policy import DestinationPolicy
@@ -54,8 +59,16 @@ async def tunnels(session):
     tunnels.close()
 
 
-def used(session):
-    """Let every counter of a session count something."""
+@pytest.fixture
+def sources(session, watch, tunnels):
+    """All that is read, with a ledger of at most two labels."""
+    ledger = Ledger(max_clients=3, max_labels=2)
+    return Sources(session, watch, tunnels, Reporter(session, ledger, Thresholds()))
+
+
+def used(sources):
+    """Let every counter count something."""
+    session = sources.session
     for number in range(4):
         stats = session.stats.admit(Origin("http", f"o{number}.test", 80))
         stats.opened += 2
@@ -77,15 +90,15 @@ def used(session):
     stats.connect_seconds["tcp"].observe(0.002)
 
 
-def exposed(session, watch, tunnels):
+def exposed(sources):
     """All families as a scraper reads them."""
-    text = generate_latest(make_registry(session, watch, tunnels)).decode()
+    text = generate_latest(make_registry(sources)).decode()
     return list(text_string_to_metric_families(text))
 
 
-async def test_every_family_has_prefix_help_and_a_type(session, watch, tunnels):
+async def test_every_family_has_prefix_help_and_a_type(sources):
     """Also before anything has happened."""
-    families = list(ProxyCollector(session, watch, tunnels).collect())
+    families = list(ProxyCollector(sources).collect())
 
     names = [family.name for family in families]
     assert len(set(names)) == len(names) > 20
@@ -95,13 +108,13 @@ async def test_every_family_has_prefix_help_and_a_type(session, watch, tunnels):
         assert family.type in ("counter", "gauge", "histogram")
 
 
-async def test_labels_are_of_the_known_bounded_ones(session, watch, tunnels):
+async def test_labels_are_of_the_known_bounded_ones(sources):
     """Nothing of a request, and no address, can be one."""
-    used(session)
+    used(sources)
 
     names = {
         name
-        for family in exposed(session, watch, tunnels)
+        for family in exposed(sources)
         for sample in family.samples
         for name in sample.labels
     }
@@ -109,13 +122,13 @@ async def test_labels_are_of_the_known_bounded_ones(session, watch, tunnels):
     assert names <= ALLOWED | BOUNDARY
 
 
-async def test_origins_beyond_the_bound_are_other(session, watch, tunnels):
+async def test_origins_beyond_the_bound_are_other(sources):
     """Four origins, labels for two; the sums are whole."""
-    used(session)
+    used(sources)
 
     opened = {
         sample.labels["origin"]: sample.value
-        for family in exposed(session, watch, tunnels)
+        for family in exposed(sources)
         if family.name == PREFIX + "upstream_connections_opened"
         for sample in family.samples
     }
@@ -123,13 +136,11 @@ async def test_origins_beyond_the_bound_are_other(session, watch, tunnels):
     assert opened == {"http://o0.test:80": 2, "http://o1.test:80": 2, "other": 4}
 
 
-async def test_histograms_are_cumulative_and_agree_with_their_count(
-    session, watch, tunnels
-):
+async def test_histograms_are_cumulative_and_agree_with_their_count(sources):
     """As Prometheus wants them: the last bucket is everything."""
-    used(session)
+    used(sources)
 
-    for family in exposed(session, watch, tunnels):
+    for family in exposed(sources):
         if family.type != "histogram":
             continue
         series: dict[str, list[float]] = {}
@@ -145,11 +156,11 @@ async def test_histograms_are_cumulative_and_agree_with_their_count(
             assert buckets[-1] == counts[key]
 
 
-async def test_limits_are_those_in_force(session, watch, tunnels):
+async def test_limits_are_those_in_force(sources):
     """So that an alert can be a share of them."""
     limits = {
         sample.labels["scope"]: sample.value
-        for family in exposed(session, watch, tunnels)
+        for family in exposed(sources)
         if family.name == PREFIX + "upstream_connections_limit"
         for sample in family.samples
     }
@@ -157,15 +168,15 @@ async def test_limits_are_those_in_force(session, watch, tunnels):
     assert limits == {"global": 7, "origin": 3}
 
 
-async def test_states_of_a_known_origin_are_shown_as_zero(session, watch, tunnels):
+async def test_states_of_a_known_origin_are_shown_as_zero(sources):
     """A gauge that is absent looks like a failed scrape."""
-    origin = Origin("http", "o.test", 80)
+    session, origin = sources.session, Origin("http", "o.test", 80)
     session.pool.origins[origin] = OriginPool(origin, session.stats.admit(origin))
     del session.pool.origins[origin]
 
     states = {
         sample.labels["state"]: sample.value
-        for family in exposed(session, watch, tunnels)
+        for family in exposed(sources)
         if family.name == PREFIX + "upstream_connections"
         for sample in family.samples
     }
@@ -173,8 +184,53 @@ async def test_states_of_a_known_origin_are_shown_as_zero(session, watch, tunnel
     assert states == dict.fromkeys(set(State) - {State.CLOSED}, 0)
 
 
-async def test_each_registry_is_its_own(session, watch, tunnels):
+async def test_each_registry_is_its_own(sources):
     """Two proxies in one process do not share numbers."""
-    assert make_registry(session, watch, tunnels) is not make_registry(
-        session, watch, tunnels
-    )
+    assert make_registry(sources) is not make_registry(sources)
+
+
+async def test_clients_beyond_the_bound_are_other(sources):
+    """Five clients, labels for two and accounts for three; the sums are whole."""
+    ledger = sources.reporter.ledger
+    for number in range(5):
+        ledger.leave(
+            ledger.enter(Identity(f"c{number}"), now=1.0),
+            Bytes(),
+            now=1.0,
+            idle_since=1.0,
+            unread=False,
+        )
+
+    opened = {
+        sample.labels["client"]: sample.value
+        for family in exposed(sources)
+        if family.name == PREFIX + "client_connections_opened"
+        for sample in family.samples
+    }
+
+    assert opened == {"c0": 1, "c1": 1, "other": 3}
+    assert len(ledger) == 3
+
+
+async def test_a_client_has_one_verdict_and_zeros_for_the_others(sources):
+    """What an alert looks at; `other` has every verdict that one of its own has."""
+    ledger = sources.reporter.ledger
+    leaky = ledger.account(Identity("leaky"))
+    leaky.requests = leaky.connections = leaky.ended = leaky.single_use = 20
+
+    verdicts = {
+        sample.labels["verdict"]: sample.value
+        for family in exposed(sources)
+        if family.name == PREFIX + "client_leak_verdict"
+        for sample in family.samples
+    }
+
+    assert verdicts == dict.fromkeys(map(str, Verdict), 0) | {
+        "connection_per_request": 1
+    }
+
+
+class Bytes:
+    """No traffic."""
+
+    written = received = 0

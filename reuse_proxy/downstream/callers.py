@@ -1,0 +1,106 @@
+"""Who is calling: a client connection's page in the ledger, opened at its first request."""
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Final, cast
+
+from reuse_proxy.downstream.access import is_loopback
+from reuse_proxy.ledger.identity import Identity, identify, product_of, user_of
+from reuse_proxy.ledger.owner import Socket
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+
+    from reuse_proxy.downstream.client import ClientConnection
+    from reuse_proxy.downstream.request import ClientRequest
+    from reuse_proxy.ledger.ledger import Ledger
+    from reuse_proxy.ledger.owner import Owners
+    from reuse_proxy.ledger.visit import Visit
+
+# struct ucred of unix(7), on Linux: pid, uid, gid.
+_UCRED: Final = struct.Struct("3i")
+
+
+class Callers:
+    """Tells clients apart, and keeps their pages."""
+
+    def __init__(self, ledger: "Ledger", owners: "Owners | None") -> None:
+        self.ledger = ledger
+        self._owners = owners
+
+    def visit(
+        self,
+        request: "ClientRequest",
+        credentials: bytes | None,
+    ) -> "Visit":
+        """Return the page of the connection on which a request has come.
+
+        Args:
+            request: for the User-Agent of a connection's first.
+            credentials: its Proxy-Authorization.
+        """
+        connection, fields = request.connection, request.message.raw_headers
+        visit = connection.visit
+        if visit is None:
+            visit = connection.visit = self._enter(connection, fields, credentials)
+        elif credentials is not None and credentials != visit.credentials:
+            # What is intercepted has said it at the CONNECT, and does not again.
+            identity = Identity(user_of(credentials), product_of(fields))
+            if identity.name:
+                self.ledger.rename(visit, identity, credentials=credentials)
+        return visit
+
+    def leave(self, connection: "ClientConnection", *, unread: bool) -> None:
+        """Close a connection's page; one that has asked for nothing counts as well."""
+        visit = connection.visit
+        if visit is None:
+            visit = self._enter(connection, (), None)
+        connection.visit = None
+        self.ledger.leave(
+            visit,
+            connection,
+            now=connection.server.now(),
+            idle_since=None if connection.exchange else connection.idle_from,
+            unread=unread,
+        )
+
+    def _enter(
+        self,
+        connection: "ClientConnection",
+        fields: "Iterable[tuple[bytes, bytes]]",
+        credentials: bytes | None,
+    ) -> "Visit":
+        host, transport = connection.host, connection.transport
+        pid, uid = None, None
+        if host is None and transport is not None:
+            pid, uid = _peer(transport)
+        identity = identify(
+            user=user_of(credentials), product=product_of(fields), host=host, uid=uid
+        )
+        visit = self.ledger.enter(
+            identity, now=connection.server.now(), credentials=credentials
+        )
+        if self._owners is not None:
+            if pid:
+                self._owners.consider(visit.account, pid)
+            elif host is not None and transport is not None and is_loopback(host):
+                self._owners.consider(visit.account, _ports(transport))
+        return visit
+
+
+def _peer(transport: "asyncio.Transport") -> tuple[int | None, int | None]:
+    """Return process and user at the other end of a UNIX socket (SO_PEERCRED)."""
+    sock = cast("socket.socket", transport.get_extra_info("socket"))
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:  # Linux alone has it
+        return None, None
+    pid, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, option, _UCRED.size))
+    return pid, uid
+
+
+def _ports(transport: "asyncio.Transport") -> Socket:
+    return Socket(
+        transport.get_extra_info("peername")[1],
+        transport.get_extra_info("sockname")[1],
+    )
