@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from reuse_proxy.downstream.access import is_loopback
 from reuse_proxy.ledger.identity import Identity, identify, product_of, user_of
-from reuse_proxy.ledger.owner import Socket
+from reuse_proxy.ledger.sockdiag import Ends
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,7 +85,7 @@ class Callers:
             if pid:
                 self._owners.consider(visit.account, pid)
             elif host is not None and transport is not None and is_loopback(host):
-                self._owners.consider(visit.account, _ports(transport))
+                self._owners.consider(visit.account, _ends(transport))
         return visit
 
 
@@ -99,8 +99,8 @@ def _peer(transport: "asyncio.Transport") -> tuple[int | None, int | None]:
     return pid, uid
 
 
-def _ports(transport: "asyncio.Transport") -> Socket:
-    return Socket(
-        transport.get_extra_info("peername")[1],
-        transport.get_extra_info("sockname")[1],
+def _ends(transport: "asyncio.Transport") -> Ends:
+    return Ends(
+        transport.get_extra_info("peername")[:2],
+        transport.get_extra_info("sockname")[:2],
     )

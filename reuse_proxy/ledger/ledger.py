@@ -84,7 +84,7 @@ class Ledger:
         self.requests_per_connection.observe(visit.requests)
         if visit.over:
             return
-        if unread and idle_since is not None:
+        if unread and idle_since is not None and not visit.left:
             account.unread += 1
         if visit.requests == 1 and _is_single_use(account, now, idle_since):
             account.single_use += 1

@@ -1,10 +1,12 @@
 """Which process of this machine a client is: a sample, looked up off the loop.
 
-A look-up reads what the system has on every process, so it is rationed: all of them
+A look-up may read what the system has on every process, so it is rationed: all of them
 together may use a hundredth of one core.  A client that has left meanwhile is not
 found, and one that belongs to another user may be hidden; both are normal.
 """
 
+import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +14,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psutil
+
+from reuse_proxy.ledger.sockdiag import Ends, inode_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,21 +30,12 @@ _SAVED_S: Final = 0.2
 # Not oftener than this, and for a client that is known, hardly ever.
 _PAUSE_S: Final = 0.2
 _KNOWN_PAUSE_S: Final = 10.0
-# The youngest processes are looked at one by one: programs in a loop are among them.
-_YOUNGEST: Final = 12
 # Program files: all that is shown of a command line, which may hold secrets.
 _SCRIPTS: Final = (
     *(".py", ".pyz", ".js", ".mjs", ".cjs", ".ts", ".rb", ".php", ".pl", ".sh"),
     *(".jar", ".phar", ".lua", ".r", ".R", ".exs"),
 )
 _MAX_COMMAND: Final = 80
-
-
-class Socket(NamedTuple):
-    """A client's connection as its own machine knows it: the ports of both ends."""
-
-    client_port: int
-    proxy_port: int
 
 
 class Owner(NamedTuple):
@@ -63,7 +58,7 @@ class Owners:
         self._earned_at = loop.time()
         self.lookups = 0
 
-    def consider(self, account: "Account", of: Socket | int) -> None:
+    def consider(self, account: "Account", of: Ends | int) -> None:
         """Look up whom a new connection belongs to, unless that would cost too much.
 
         Args:
@@ -82,7 +77,7 @@ class Owners:
         self._busy = True
         self._tasks.start(self._look_up(account, of), name="look up a client")
 
-    async def _look_up(self, account: "Account", of: Socket | int) -> None:
+    async def _look_up(self, account: "Account", of: Ends | int) -> None:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(1, thread_name_prefix="owner")
         try:
@@ -104,7 +99,7 @@ class Owners:
         return f"<Owners {self.lookups} look-ups, {self._credit:.3f} s left>"
 
 
-def _timed(of: Socket | int) -> tuple[Owner | None, float]:
+def _timed(of: Ends | int) -> tuple[Owner | None, float]:
     start = time.thread_time()
     owner = None
     with suppress(psutil.Error, OSError):
@@ -112,7 +107,7 @@ def _timed(of: Socket | int) -> tuple[Owner | None, float]:
     return owner, time.thread_time() - start
 
 
-def owner_of(of: Socket | int) -> Owner | None:
+def owner_of(of: Ends | int) -> Owner | None:
     """Find a process by a connection of its, or by its id.
 
     Raises:
@@ -125,29 +120,40 @@ def owner_of(of: Socket | int) -> Owner | None:
     return Owner(pid, command_of(process.name(), process.cmdline()))
 
 
-def _pid_of(sock: Socket) -> int | None:
-    for pid in sorted(psutil.pids(), reverse=True)[:_YOUNGEST]:
-        with suppress(psutil.Error):
-            if _has(psutil.Process(pid).net_connections("tcp"), sock):
-                return pid
-    for connection in psutil.net_connections("tcp"):
-        if _has((connection,), sock):
-            return connection.pid
+def _pid_of(ends: Ends) -> int | None:
+    if sys.platform != "linux":
+        return _pid_by_ports(ends)
+    inode = inode_of(ends)
+    return _pid_of_inode(inode) if inode else None
+
+
+def _pid_of_inode(inode: int) -> int | None:
+    """Look through the processes, the youngest first: a program in a loop is one."""
+    wanted = f"socket:[{inode}]"
+    for pid in sorted(psutil.pids(), reverse=True):
+        folder = f"/proc/{pid}/fd"
+        with suppress(OSError):  # it is another user's, or has ended
+            for descriptor in os.listdir(folder):  # noqa: PTH208 - ten times as fast
+                with suppress(OSError):
+                    if os.readlink(f"{folder}/{descriptor}") == wanted:  # noqa: PTH115
+                        return pid
     return None
 
 
-def _has(connections: "Sequence[object]", sock: Socket) -> bool:
-    return sock in _sockets(connections)
-
-
-def _sockets(connections: "Sequence[object]") -> "Iterator[Socket]":
-    for connection in connections:
-        local, remote = (
-            getattr(connection, "laddr", ()),
-            getattr(connection, "raddr", ()),
-        )
-        if local and remote:
-            yield Socket(local.port, remote.port)
+def _pid_by_ports(ends: Ends) -> int | None:
+    for connection in psutil.net_connections("tcp"):
+        local, remote = connection.laddr, connection.raddr
+        if (
+            local
+            and remote
+            and (local.port, remote.port)
+            == (
+                ends.client[1],
+                ends.proxy[1],
+            )
+        ):
+            return connection.pid
+    return None
 
 
 def command_of(name: str, arguments: "Sequence[str]") -> str:

@@ -44,6 +44,7 @@ class Visit:
         owner: who opened it.
         credentials: how the client named itself, as it was sent.
         requests: how many it has carried; counted as they begin.
+        left: the client has left an exchange, which is counted.
         over: it has stalled or become a tunnel: its end says no more of the client.
     """
 
@@ -54,6 +55,7 @@ class Visit:
         "_sent",
         "account",
         "credentials",
+        "left",
         "over",
         "owner",
         "requests",
@@ -63,7 +65,7 @@ class Visit:
         self.account = self.owner = account
         self.credentials = credentials
         self.requests = 0
-        self.over = False
+        self.left = self.over = False
         self._sent = self._received = 0
         self._origin: Origin | None = None
         self._origins: set[Origin] = set()
@@ -102,6 +104,7 @@ class Visit:
     def aborted(self, phase: str) -> None:
         """Count an exchange that the client left before its end."""
         if not self.over:
+            self.left = True
             self.account.aborts[phase] += 1
 
     def stalled(self) -> None:
