@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run demo format lint types arch test check bench-quick image clean
+.PHONY: install run demo format lint types arch test check bench-quick bench-revisions image clean
 
 install: $(STAMP)
 
@@ -43,6 +43,9 @@ check: lint types arch test
 
 bench-quick: install
 	$(BIN)/python bench/quick.py
+
+bench-revisions: install
+	$(BIN)/python bench/revisions.py $(BASE)
 
 image:
 	docker build -t reuse-proxy .

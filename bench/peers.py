@@ -170,13 +170,23 @@ def haproxy(folder: Path, origin: int) -> Iterator[Server]:
 @contextlib.contextmanager
 def reuse_proxy(folder: Path, origin: int) -> Iterator[Server]:
     """Run the proxy of this source tree with this interpreter."""
-    folder = _room(folder, "reuse-proxy")
+    with reuse_proxy_of(_TOP, "reuse-proxy", folder, origin) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def reuse_proxy_of(
+    tree: Path, name: str, folder: Path, origin: int, *settings: str
+) -> Iterator[Server]:
+    """Run the proxy of any source tree, under a name of its own."""
+    folder = _room(folder, name)
     port, admin = free_port(), free_port()
     command = [sys.executable, "-m", "reuse_proxy"]
     listeners = ["--listen", f"{LOOPBACK}:{port}", "--admin", f"{LOOPBACK}:{admin}"]
     number = version(*command, "--version")
-    arguments = [*command, "serve", *listeners, "--connect-ports", str(origin)]
-    with running("reuse-proxy", number, port, arguments, folder) as server:
+    more = ["--connect-ports", str(origin), *settings]
+    arguments = [*command, "serve", *listeners, *more]
+    with running(name, number, port, arguments, folder, tree) as server:
         yield server
 
 
@@ -185,14 +195,19 @@ PROXIES = (reuse_proxy, squid, haproxy)
 
 @contextlib.contextmanager
 def running(
-    name: str, number: str, port: int, arguments: list[str], folder: Path
+    name: str,
+    number: str,
+    port: int,
+    arguments: list[str],
+    folder: Path,
+    tree: Path = _TOP,
 ) -> Iterator[Server]:
     """Start a server, wait until it listens, and end it by its process id."""
     log = folder / "output.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             arguments,
-            cwd=_TOP,
+            cwd=tree,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reuse_proxy.ledger.advice import go, java, node, others, php, python, ruby, shell
+from reuse_proxy.ledger.advice import (
+    go,
+    java,
+    node,
+    others,
+    php,
+    python,
+    python_others,
+    ruby,
+    shell,
+)
 from reuse_proxy.ledger.advice.guide import Advice, Guide
 from reuse_proxy.ledger.family import Family
 
@@ -27,9 +37,9 @@ GUIDES: Final[Mapping[Family, Guide]] = {
     Family.REQUESTS: python.REQUESTS,
     Family.HTTPX: python.HTTPX,
     Family.AIOHTTP: python.AIOHTTP,
-    Family.URLLIB: python.URLLIB,
-    Family.URLLIB3: python.URLLIB3,
-    Family.PYTHON: python.PYTHON,
+    Family.URLLIB: python_others.URLLIB,
+    Family.URLLIB3: python_others.URLLIB3,
+    Family.PYTHON: python_others.PYTHON,
     Family.NODE: node.NODE,
     Family.JAVA: java.JAVA,
     Family.PHP: php.PHP,

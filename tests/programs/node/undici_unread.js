@@ -1,0 +1,15 @@
+// Share one ProxyAgent, but read no body: node undici_unread.js URL N
+import { fetch, ProxyAgent } from "undici";
+
+const [url, count] = process.argv.slice(2);
+const { HTTP_PROXY, HTTPS_PROXY } = process.env;
+const uri = url.startsWith("https:") ? HTTPS_PROXY : HTTP_PROXY;
+// Without proxyTunnel: false it sends CONNECT for http:// URLs as well.
+const dispatcher = new ProxyAgent({ uri, proxyTunnel: false });
+const held = []; // neither read nor cancelled, nor left to the garbage collector
+for (let i = 0; i < Number(count); i++) {
+  const response = await fetch(url, { dispatcher });
+  if (!response.ok) throw new Error(response.statusText);
+  held.push(response);
+}
+await dispatcher.destroy();
