@@ -29,9 +29,12 @@ GO: Final = Guide(
         _SHARED,
     ),
     abandons_body=Advice(
-        "A body that is closed before its end takes its connection along",
+        "A body that is not read to its end, closed or not, takes its connection along",
         (
-            "Read what is left with io.Copy(io.Discard, resp.Body) before closing it.",
+            (
+                "Read what is left with io.Copy(io.Discard, resp.Body), then close it, on every"
+                " path."
+            ),
             (
                 "Do not count on Go 1.27 alone: its Close reads on in the background, for at"
                 " most 256 KiB and 50 ms."
