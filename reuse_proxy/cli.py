@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from reuse_proxy import __version__
-from reuse_proxy.commands import ca
+from reuse_proxy.commands import ca, report, run
 from reuse_proxy.config.hostkinds import ClientCertificates, Hosts, TlsRoutes
 from reuse_proxy.config.kinds import Addresses, Switch
 from reuse_proxy.config.loading import Loaded, load
@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name, summary, run in (
+    for name, summary, start in (
         ("serve", "run the proxy in the foreground", _serve),
         ("check", "print the settings in effect and where each came from", _check),
         ("demo", "show the effect on a leaking client, before and after", _demo),
@@ -102,13 +102,18 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=summary, description=summary, allow_abbrev=False
         )
-        command.set_defaults(run=run)
-        if run is not _demo:
+        command.set_defaults(run=start)
+        if start is not _demo:
             _add_settings(command)
-    summary = "make and show the local CA that intercept needs"
-    ca.add_arguments(
-        commands.add_parser("ca", help=summary, description=summary, allow_abbrev=False)
-    )
+    for name, summary, add_arguments in (
+        ("run", "run one command with a private proxy, and report", run.add_arguments),
+        ("report", "print who leaks, and how to fix it", report.add_arguments),
+        ("ca", "make and show the local CA that intercept needs", ca.add_arguments),
+    ):
+        command = commands.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False
+        )
+        add_arguments(command)
     return parser
 
 

@@ -1,8 +1,10 @@
 """The books must balance: what every test's proxy is held to at its end."""
 
 import asyncio
+from typing import cast
 
 from reuse_proxy.admin.kernel import socket_states
+from reuse_proxy.downstream.client import ClientConnection
 from reuse_proxy.service import Service
 from reuse_proxy.upstream.session import UpstreamSession
 
@@ -38,7 +40,8 @@ async def assert_balanced(service: Service) -> None:
     assert sum(kernel.values()) == len(connections)
     assert service.stall_watch.spooled >= 0
     accounts = list(service.ledger.accounts())
-    visiting = [client.visit for client in service.server.connections if client.visit]
+    clients = cast("list[ClientConnection]", service.server.connections)
+    visiting = [client.visit for client in clients if client.visit]
     assert sum(account.open for account in accounts) == len(visiting)
     assert sum(a.upstream_opened for a in accounts) <= opened
     assert sum(a.saved for a in accounts) == sum(origin.saved for origin in stats)

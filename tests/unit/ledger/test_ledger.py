@@ -131,13 +131,14 @@ def test_a_connection_with_another_number_of_requests_is_not_single_use(
 
 def test_an_unread_response_is_counted_once(ledger):
     """Unless the client left in the middle of it, which is an abort."""
+    account = ledger.account(Identity("a"))
     for left, idle_since in ((False, 1.0), (True, 1.0), (False, None)):
         visit = enter(ledger, "a")
         visit.requests = 1
         visit.left = left
         leave(ledger, visit, now=1.0, idle_since=idle_since, unread=True)
 
-    assert visit.account.unread == 1
+    assert account.unread == 1
 
 
 def test_a_connection_that_stalled_or_became_a_tunnel_is_not_judged(ledger):

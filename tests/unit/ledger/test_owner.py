@@ -9,7 +9,6 @@ import sys
 import psutil
 import pytest
 
-from reuse_proxy.ledger import owner
 from reuse_proxy.ledger.account import Account
 from reuse_proxy.ledger.owner import Owner, Owners, command_of, owner_of
 from reuse_proxy.ledger.sockdiag import Ends
@@ -74,7 +73,7 @@ def test_the_process_at_the_other_end_of_a_connection_is_found(client):
 def test_it_is_found_where_the_kernel_is_not_to_be_asked(client, monkeypatch):
     """By psutil's table of connections, as on other systems than Linux."""
     pid, ends = client
-    monkeypatch.setattr(owner.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
 
     found = owner_of(ends)
 
