@@ -61,6 +61,7 @@ COVERED_BY = {
     "downstream/socketfile.py": "functional/test_serve.py",
     "config/machine.py": "unit/config/test_settings.py",
     "commands/serve.py": "functional/test_serve.py",
+    "commands/run.py": "functional/test_run.py",
     "downstream/client.py": "functional/test_security_exhaustion.py",
     "downstream/intake.py": "functional/test_protocol_bodies.py",
     "downstream/listener.py": "functional/test_security_exhaustion.py",

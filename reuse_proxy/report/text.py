@@ -169,7 +169,8 @@ def _print_leak(entry: "ClientEntry", console: Console) -> None:
             (clean(entry["client"]), "bold red"),
             f": {words_for(entry['verdict'])} ",
             (f"({clean(entry['verdict'])})", "dim"),
-        )
+        ),
+        soft_wrap=True,
     )
     facts = Table.grid(padding=_GAP)
     facts.add_column(style="dim", min_width=_CODE_INDENT - _INDENT - 2)
@@ -223,7 +224,7 @@ def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=_GAP, header_style="dim")
     table.add_column(first, overflow="fold")
     for name in numbers:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

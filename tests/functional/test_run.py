@@ -296,9 +296,9 @@ def interrupted_by_key(number):
     """Press Ctrl-C, then enter; return the code and all that was written."""
     terminal = Terminal(CALLED, "run", PYTHON, "-c", WAITING, str(number))
     with contextlib.closing(terminal):
-        terminal.until("ready")
+        terminal.until("ready\r\n")
         terminal.type(b"\x03")
-        terminal.until(f"\n{number}\r\n")
+        terminal.until(f"{number}\r\n")
         terminal.type(b"\n")
         return terminal.end(), terminal.text
 

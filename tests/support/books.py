@@ -1,12 +1,14 @@
 """The books must balance: what every test's proxy is held to at its end."""
 
 import asyncio
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from reuse_proxy.admin.kernel import socket_states
-from reuse_proxy.downstream.client import ClientConnection
 from reuse_proxy.service import Service
 from reuse_proxy.upstream.session import UpstreamSession
+
+if TYPE_CHECKING:
+    from reuse_proxy.downstream.client import ClientConnection
 
 
 async def settled(service: Service, *, seconds: float = 8.0) -> None:

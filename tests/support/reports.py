@@ -8,8 +8,10 @@ PER_REQUEST_FIX = Fix(
     family="requests",
     summary="Keep one requests.Session for the life of the program.",
     steps=[
-        "Make it outside of the loop: a call of `requests.get` opens a connection of its"
-        " own, and closes it again.",
+        (
+            "Make it outside of the loop: a call of `requests.get` opens a connection of its"
+            " own, and closes it again."
+        ),
         "Send every request with it.",
     ],
     code=[

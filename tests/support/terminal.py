@@ -2,14 +2,21 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 
 # The standard input is the terminal; a new session has none that controls it yet.
+# NOFLSH: a key that sends a signal would throw away what has been written since;
+# and no echo of it among what is.
 _TAKE_TERMINAL = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+modes = termios.tcgetattr(0)
+modes[3] = modes[3] & ~termios.ECHO | termios.NOFLSH
+termios.tcsetattr(0, termios.TCSANOW, modes)
 """
+_PATIENCE_S = 20.0
 
 
 class Terminal:
@@ -30,6 +37,8 @@ class Terminal:
     def until(self, words: str) -> None:
         """Read until these words have come."""
         while words not in self.text:
+            readable, *_ = select.select([self.master], [], [], _PATIENCE_S)
+            assert readable, f"no {words!r} in {self.text!r}"
             self.text += os.read(self.master, 1024).decode()
 
     def type(self, keys: bytes) -> None:

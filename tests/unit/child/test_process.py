@@ -248,7 +248,7 @@ def terminal():
 
     def make(*numbers, program=RELAYING):
         made.append(Terminal(program, *(str(int(number)) for number in numbers)))
-        made[-1].until("ready")
+        made[-1].until("ready\r\n")
         return made[-1]
 
     yield make
@@ -301,7 +301,7 @@ def test_in_the_background_of_a_terminal_sigint_is_passed_on(terminal):
     pid = int(job.text.split()[1])
 
     os.kill(pid, signal.SIGINT)
-    job.until(f"\n{int(signal.SIGINT)}\r\n")
+    job.until(f"{int(signal.SIGINT)}\r\n")
     os.kill(pid, signal.SIGTERM)
 
     assert job.end() == 128 + signal.SIGTERM
