@@ -78,10 +78,9 @@ class Callers:
         identity = identify(
             user=user_of(credentials), product=product_of(fields), host=host, uid=uid
         )
-        visit = self.ledger.enter(
-            identity, now=connection.server.now(), credentials=credentials
-        )
-        if self._owners is not None:
+        now = connection.server.now()
+        visit = self.ledger.enter(identity, now=now, credentials=credentials)
+        if self._owners is not None and self._owners.is_due(visit.account, now):
             if pid:
                 self._owners.consider(visit.account, pid)
             elif host is not None and transport is not None and is_loopback(host):

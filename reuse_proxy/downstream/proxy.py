@@ -204,7 +204,9 @@ class ProxyHandler:
         self, request: "ClientRequest", forwarded: ForwardRequest, reply: Reply
     ) -> None:
         connection = request.connection
-        visit = connection.server.callers.visit(request, forwarded.fields.caller)
+        visit, caller = connection.visit, forwarded.fields.caller
+        if visit is None or caller is not None:
+            visit = connection.server.callers.visit(request, caller)
         visit.requests += 1
         exchange = Exchange(
             self._session, forwarded, tasks=self._tasks, client=connection

@@ -66,9 +66,7 @@ class Owners:
             of: the connection, or the process where it is known (SO_PEERCRED).
         """
         now = self._loop.time()
-        if self._busy or now < self._next:
-            return
-        if account.processes and now < self._next + _KNOWN_PAUSE_S:
+        if not self.is_due(account, now):
             return
         self._credit = min(self._credit + (now - self._earned_at) * _SHARE, _SAVED_S)
         self._earned_at = now
@@ -76,6 +74,12 @@ class Owners:
             return
         self._busy = True
         self._tasks.start(self._look_up(account, of), name="look up a client")
+
+    def is_due(self, account: "Account", now: float) -> bool:
+        """Tell whether a client's process may be looked up now: hardly ever."""
+        if self._busy or now < self._next:
+            return False
+        return not account.processes or now >= self._next + _KNOWN_PAUSE_S
 
     async def _look_up(self, account: "Account", of: Ends | int) -> None:
         if self._threads is None:
