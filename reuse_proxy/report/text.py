@@ -38,8 +38,8 @@ WORDS: Final = {
 }
 NONE: Final = "-"
 _PIPED_WIDTH: Final = 100
-# On a narrower terminal a table would lose digits; its lines are wrapped instead.
-_LEAST_WIDTH: Final = 60
+# On a narrower terminal a table's numbers would be folded; it folds the lines instead.
+_LEAST_WIDTH: Final = 72
 _INDENT: Final = 3
 _CODE_INDENT: Final = 8
 _GAP: Final = (0, 2, 0, 0)

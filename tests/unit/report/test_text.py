@@ -3,6 +3,7 @@
 import io
 import re
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -138,8 +139,8 @@ def test_a_terminal_gets_colours_and_its_own_width(terminal):
     assert text.split() == PAGE.split()
 
 
-def test_a_narrow_terminal_loses_no_digit(terminal, monkeypatch):
-    """It wraps the lines instead."""
+def test_a_narrow_terminal_folds_no_number(terminal, monkeypatch):
+    """It folds whole lines instead."""
     monkeypatch.setenv("COLUMNS", "20")
 
     write(report(origins=[origin("http://a.example", requests=1_234_567)]), terminal)
@@ -183,7 +184,12 @@ def test_a_leak_without_a_fix_or_a_process_is_told_all_the_same():
 @pytest.mark.parametrize("part", ["leaks", "clients", "origins", "tunnels"])
 def test_twenty_are_shown_and_the_rest_is_counted(part):
     """Whoever wants all takes the document."""
-    tunnel = {"tunnels": 1, "short": 1, "origination": "", "interception": ""}
+    tunnel: dict[str, Any] = {
+        "tunnels": 1,
+        "short": 1,
+        "origination": "",
+        "interception": "",
+    }
     makers = {
         "leaks": lambda n: {"clients": [client(x, "never_reads") for x in n]},
         "clients": lambda n: {"clients": [client(x) for x in n]},
@@ -230,6 +236,7 @@ def test_names_are_no_markup():
     text = piped(report(clients=entries, summary=name))
 
     assert text.count(name) == 3
+    assert "\x1b" not in text
 
 
 @given(st.text(max_size=30))
