@@ -107,8 +107,8 @@ HOSTILE = [
     "\r</details>",
     "**bold** _it_ ~~no~~ $x$",
     "&lt;b&gt; &#64;octocat",
-    "",
-    "   ",
+    "\u202eabc",
+    "\x1b[31m",
     "```\n",
     "`a b`c `d`",
 ]
@@ -201,6 +201,21 @@ def test_words_of_a_sentence_that_speak_become_code(name, shown):
     assert markdown(report(summary=name)).splitlines()[2] == shown
 
 
+def test_a_name_of_nothing_leaves_its_cell():
+    """An empty code span would be two backticks, and take what follows."""
+    text = markdown(report(clients=[client(""), client("   ")]))
+
+    assert text.splitlines()[-2:] == ["| - | 250 | 5 | 50.0 | ok |"] * 2
+
+
+def test_a_client_that_is_fine_has_nothing_to_unfold():
+    """Its row is all there is."""
+    text = markdown(report(clients=[client("good")]))
+
+    assert "| `good` | 250 | 5 | 50.0 | ok |" in text
+    assert "<details>" not in text
+
+
 def test_a_fence_is_longer_than_any_in_it():
     """The code may be about Markdown."""
     fix = PER_REQUEST_FIX | {"code": ["````", "</details>", "````"]}
@@ -230,7 +245,7 @@ def test_a_leak_without_a_fix_is_told_all_the_same():
 def test_twenty_are_shown_and_the_rest_is_counted(part):
     """A comment has bounds; whoever wants all takes the document."""
     tunnel = {"tunnels": 1, "short": 1, "origination": "", "interception": ""}
-    makers = {
+    makers: dict[str, Any] = {
         "clients": lambda name: client(name, "never_reads"),
         "origins": origin,
         "tunnels": lambda name: {"origin": name} | tunnel,

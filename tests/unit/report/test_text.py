@@ -190,7 +190,7 @@ def test_twenty_are_shown_and_the_rest_is_counted(part):
         "origination": "",
         "interception": "",
     }
-    makers = {
+    makers: dict[str, Any] = {
         "leaks": lambda n: {"clients": [client(x, "never_reads") for x in n]},
         "clients": lambda n: {"clients": [client(x) for x in n]},
         "origins": lambda n: {"origins": [origin(x) for x in n]},
