@@ -127,6 +127,16 @@ def test_the_listener_may_be_named_in_the_environment(listening, monkeypatch, ca
     assert "CLIENTS THAT LEAK" in capsys.readouterr().out
 
 
+def test_a_listener_on_all_addresses_is_called_by_loopback(listening, capsys):
+    """It refuses every other name to its own machine."""
+    listener = listening(served())
+    port = listener.address.rpartition(":")[2]
+
+    assert main(["report", "--admin", f"0.0.0.0:{port}"]) == 0
+    assert "CLIENTS THAT LEAK" in capsys.readouterr().out
+    assert f"\r\nHost: 127.0.0.1:{port}\r\n".encode() in listener.heads[0]
+
+
 def failure(listener, capsys):
     """Ask for a report in vain; return the sentence."""
     assert main(["report", "--admin", listener]) == 2
@@ -148,6 +158,8 @@ def failure(listener, capsys):
         (response(b'{"version": 1}'), "its answer is not a report"),
         (served({**sample(), "clients": [{}]}), "its answer is not a report"),
         (served({**sample(), "seconds": True}), "its answer is not a report"),
+        (served({**sample(), "seconds": float("nan")}), "its answer is not JSON"),
+        (served({**sample(), "seconds": 10**400}), "its answer is not a report"),
         (served({**sample(), "version": VERSION + 1}), f"version {VERSION + 1}"),
         (response(b"only loopback\n", "403 Forbidden"), "refuses to report: only loop"),
         (response(b"\x1b[2J", "403 Forbidden"), r"refuses to report: \x1b[2J"),
@@ -188,6 +200,20 @@ def test_nothing_that_listens_is_told_with_what_to_do(listening, capsys):
 
     assert "connection refused; start a proxy with" in sentence
     assert "--admin" in sentence
+
+
+@pytest.mark.parametrize(
+    ("admin", "words"),
+    [
+        ("a..b:4129", "that is no name of a host"),
+        ("unix:no-such-socket", "no such file or directory"),
+    ],
+)
+def test_what_cannot_be_reached_is_told_with_what_to_do(admin, words, capsys):
+    """Neither is looked up or opened for long."""
+    sentence = failure(admin, capsys)
+
+    assert sentence.startswith(f"reuse-proxy: No report from {admin}: {words}; start")
 
 
 @pytest.mark.parametrize(

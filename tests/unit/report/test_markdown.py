@@ -1,6 +1,8 @@
 """A report for a pull request: the whole text, and what hostile names cannot do to it."""
 
 import io
+from typing import Any
+from typing import Any
 
 import pytest
 from hypothesis import given
