@@ -38,7 +38,7 @@ WORDS: Final = {
 }
 NONE: Final = "-"
 _PIPED_WIDTH: Final = 100
-# On a narrower terminal a table's numbers would be folded; it folds the lines instead.
+# On a narrower terminal a table's numbers would be cut off; it folds the lines instead.
 _LEAST_WIDTH: Final = 72
 _INDENT: Final = 3
 _CODE_INDENT: Final = 8

@@ -232,10 +232,12 @@ sys.exit(code)
 # it may not read the terminal, so it is given something else.
 IN_BACKGROUND = f"""
 import os, sys
+ours, leaders = os.pipe()
 if pid := os.fork():
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 os.setpgid(0, 0)
-os.dup2(os.pipe()[0], 0)
+os.close(leaders)
+os.dup2(ours, 0)
 print("pid", os.getpid(), flush=True)
 {RELAYING}
 """

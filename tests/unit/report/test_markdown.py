@@ -2,7 +2,6 @@
 
 import io
 from typing import Any
-from typing import Any
 
 import pytest
 from hypothesis import given
