@@ -2,6 +2,9 @@
 
     ReuseProxyError
     ├── SettingsError          a setting cannot be used: exit code 2
+    │   ├── CommandNotFoundError     what `run` is to run: 127 (in child.process)
+    │   └── CommandNotRunnableError  likewise: 126
+    ├── EndedEarlyError        a signal came before the command (in child.process)
     └── ProxyError             a request cannot be served: an HTTP status
         ├── RequestError           the client's request is wrong (4xx, 501)
         │   └── LeafError              no certificate can name the host (in ca.issue)

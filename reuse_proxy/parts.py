@@ -43,7 +43,7 @@ def thresholds(settings: "Settings") -> Thresholds:
     """Pick from where on a client is judged."""
     return Thresholds(
         min_count=settings.leak_min_count,
-        single_use=settings.leak_single_use,
+        needless=settings.leak_needless,
         abandoned=settings.leak_abandoned,
         stalls=settings.leak_stalls,
         short_tunnels=settings.leak_short_tunnels,

@@ -46,11 +46,16 @@ class Service:
     """A running proxy with its admin listener; an async context manager."""
 
     def __init__(
-        self, loaded: "Loaded", *, resolver: "AbstractResolver | None" = None
+        self,
+        loaded: "Loaded",
+        *,
+        resolver: "AbstractResolver | None" = None,
+        trust_advice: str | None = None,
     ) -> None:
         settings = loaded.settings
         loop = asyncio.get_running_loop()
         self._settings = settings
+        self._trust_advice = trust_advice
         self._tasks = TaskSet()
         self._resolver = resolver or SystemResolver()
         self.session = UpstreamSession(
@@ -246,6 +251,7 @@ class Service:
             settings.intercept,
             handshake_timeout=settings.tls_timeout,
             tasks=self._tasks,
+            advice=self._trust_advice,
         )
 
     def _own_ports(self) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """Fixtures for all tests: a loop of each kind, real proxies, origins and clients."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -25,6 +26,16 @@ LONGEST = ("test_random_exchanges", "test_memory", "test_never_readers")
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], Any]]:
     """Run every asynchronous test on asyncio's loop and on uvloop."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_configure() -> None:
+    """Take the signals that a shell's job in the background is told to ignore."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

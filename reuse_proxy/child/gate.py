@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from reuse_proxy.ledger.words import count
+
 if TYPE_CHECKING:
     from reuse_proxy.report.document import ClientEntry, Report
 
@@ -40,7 +42,7 @@ class Gate:
         if self.max_upstream is None or opened <= self.max_upstream:
             return
         yield (
-            f"The command needed {_count(opened, 'connection')} to origins, more than"
+            f"The command needed {count(opened, 'connection')} to origins, more than"
             f" --max-upstream {self.max_upstream}"
             + _worst(
                 report,
@@ -65,7 +67,7 @@ class Gate:
             return
         yield (
             f"The command reused its connections for {_percent(share)} of"
-            f" {_count(asked, 'request')}, less than --min-reuse"
+            f" {count(asked, 'request')}, less than --min-reuse"
             f" {_percent(self.min_reuse)}" + _worst(report, key=_wasted, tell=_ratio)
         )
 
@@ -96,8 +98,8 @@ def _wasted(client: "ClientEntry") -> int:
 
 
 def _ratio(client: "ClientEntry") -> str:
-    connections = _count(client["connections"], "connection")
-    return f"{connections} for {_count(_asked(client), 'request')}"
+    connections = count(client["connections"], "connection")
+    return f"{connections} for {count(_asked(client), 'request')}"
 
 
 def _worst(
@@ -116,7 +118,3 @@ def _worst(
 def _percent(share: Fraction) -> str:
     # Rounded down: nothing that is less than a limit may look like it.
     return f"{math.floor(share * 1000) / 10:g}%"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

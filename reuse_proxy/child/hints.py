@@ -89,6 +89,10 @@ def no_request(
             "Some clients ignore HTTP_PROXY: aiohttp without trust_env=True, Node before"
             " 22.21, Java; Go and Ruby for localhost."
         )
+        yield (
+            "What a command leaves running in the background has no proxy any more once"
+            " the command has ended: have it wait."
+        )
 
 
 def families_of(

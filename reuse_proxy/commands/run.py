@@ -43,6 +43,8 @@ _UNRESTRICTED: Final[Mapping[str, object]] = {
     "deny_ports": "none",
 }
 
+_TRUST_ADVICE: Final = "its runtime may read none of the variables that name the CA"
+
 # ruff: noqa: PLC0415  # see the docstring
 
 
@@ -177,7 +179,7 @@ async def _serve(
     from reuse_proxy.service import Service
 
     bundle = None if authority is None else authority.bundle
-    async with Service(loaded) as service:
+    async with Service(loaded, trust_advice=_TRUST_ADVICE) as service:
         environment = child_environment(os.environ, proxy=service.url, bundle=bundle)
         process = relay.start(command, environment)
         # In a thread: uvloop keeps SIGCHLD for itself.

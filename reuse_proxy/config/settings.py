@@ -203,9 +203,10 @@ class Settings(BaseSettings):
     leak_min_count: Annotated[int, Count("requests")] = Field(
         20, description="requests, connections or tunnels that are enough for a verdict"
     )
-    leak_single_use: Annotated[float, Share()] = Field(
-        0.8,
-        description="share of connections with one request each that is a leak",
+    leak_needless: Annotated[float, Share()] = Field(
+        0.4,
+        description="share of requests that opened a connection which reuse would save,"
+        " that is a leak",
     )
     leak_abandoned: Annotated[float, Share()] = Field(
         0.1, description="share of responses not read to their end that is a leak"

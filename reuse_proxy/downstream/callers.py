@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from reuse_proxy.downstream.access import is_loopback
 from reuse_proxy.ledger.identity import Identity, identify, product_of, user_of
+from reuse_proxy.ledger.ledger import End
 from reuse_proxy.ledger.sockdiag import Ends
 
 if TYPE_CHECKING:
@@ -41,44 +42,45 @@ class Callers:
             credentials: its Proxy-Authorization.
         """
         connection, fields = request.connection, request.message.raw_headers
-        visit = connection.visit
+        caller = connection.caller
+        visit = caller.visit
         if visit is None:
-            visit = connection.visit = self._enter(connection, fields, credentials)
+            caller.credentials = credentials or caller.credentials
+            visit = caller.visit = self._enter(connection, fields)
         elif credentials is not None and credentials != visit.credentials:
-            # What is intercepted has said it at the CONNECT, and does not again.
             identity = Identity(user_of(credentials), product_of(fields))
             if identity.name:
                 self.ledger.rename(visit, identity, credentials=credentials)
         return visit
 
-    def leave(self, connection: "ClientConnection", *, unread: bool) -> None:
+    def leave(self, connection: "ClientConnection", *, broken: bool) -> None:
         """Close a connection's page; one that has asked for nothing counts as well."""
-        visit = connection.visit
-        if visit is None:
-            visit = self._enter(connection, (), None)
-        connection.visit = None
-        self.ledger.leave(
-            visit,
-            connection,
-            now=connection.server.now(),
+        caller = connection.caller
+        visit = caller.visit or self._enter(connection, ())
+        caller.visit = None
+        end = End(
+            at=connection.server.now(),
             idle_since=None if connection.exchange else connection.idle_from,
-            unread=unread,
+            ours=caller.ended_here,
+            broken=broken or caller.unheard,
         )
+        self.ledger.leave(visit, connection, end)
 
     def _enter(
         self,
         connection: "ClientConnection",
         fields: "Iterable[tuple[bytes, bytes]]",
-        credentials: bytes | None,
     ) -> "Visit":
         host, transport = connection.host, connection.transport
         pid, uid = None, None
         if host is None and transport is not None:
             pid, uid = _peer(transport)
+        credentials = connection.caller.credentials
         identity = identify(
             user=user_of(credentials), product=product_of(fields), host=host, uid=uid
         )
-        now = connection.server.now()
+        # Nothing has been answered yet: this is when it was opened.
+        now = connection.idle_from
         visit = self.ledger.enter(identity, now=now, credentials=credentials)
         if self._owners is not None and self._owners.is_due(visit.account, now):
             if pid:

@@ -13,14 +13,13 @@ from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import ERROR
 
+from reuse_proxy.downstream.caller import Caller
 from reuse_proxy.downstream.deadlines import Deadlines
 from reuse_proxy.downstream.intake import Intake
 from reuse_proxy.downstream.refusals import (
     MAX_HEAD_BYTES,
-    cause_of,
     head_too_large,
     internal_error,
-    translate,
 )
 from reuse_proxy.downstream.reply import ClientGoneError, Reply, last_response
 from reuse_proxy.downstream.request import ClientRequest, linger
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.listener import ProxyServer
     from reuse_proxy.forward import Exchange
-    from reuse_proxy.ledger.visit import Visit
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.private import PrivateConnections
 
@@ -50,8 +48,8 @@ class ClientConnection(web.RequestHandler):
     __slots__ = (
         "_room",
         "_watch",
-        "admitted",
         "below",
+        "caller",
         "deadlines",
         "exchange",
         "half_closed",
@@ -63,7 +61,6 @@ class ClientConnection(web.RequestHandler):
         "received",
         "server",
         "takes",
-        "visit",
         "written",
     )
 
@@ -72,11 +69,9 @@ class ClientConnection(web.RequestHandler):
         self.server = server
         self._watch = server.stall_watch
         self.host: str | None = None
-        self.admitted = False
         self.exchange: Exchange | None = None
         self.written = self.received = 0
-        # This connection's page in the ledger, once it has asked for something.
-        self.visit: Visit | None = None
+        self.caller = Caller()
         # How often this client was seen to take bytes of its response from the spool.
         self.takes = 0
         self.half_closed = False
@@ -108,7 +103,7 @@ class ClientConnection(web.RequestHandler):
         if (refusal := self.server.admission.enter(self)) is not None:
             self.refuse(refusal)
         else:
-            self.admitted = True
+            self.caller.admitted = True
             self._task_handler = self._loop.create_task(self.start())
 
     def refuse(self, error: ProxyError) -> None:
@@ -139,6 +134,7 @@ class ClientConnection(web.RequestHandler):
             self._current_request = None
             self._task_handler = None
             if self.transport is not None and not self._force_close:
+                self.caller.done(self)
                 hang_up(self.transport, self.below)
 
     async def _serve_all(self) -> None:
@@ -159,8 +155,10 @@ class ClientConnection(web.RequestHandler):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         if not isinstance(message, RawRequestMessage):
-            self._answer_unparsed(ClientRequest(ERROR, content, self), message.exc)
+            error = self.server.unparsed(message.exc)
+            self._answer_failure(ClientRequest(ERROR, content, self), error)
             return False
+        self.caller.asked_to_close = message.should_close
         request = ClientRequest(message, content, self)
         self._current_request = cast("Any", request)
         written = self.written
@@ -184,14 +182,6 @@ class ClientConnection(web.RequestHandler):
         if self.intake.head_bytes:
             self._owe()
         return self._waiter
-
-    def _answer_unparsed(self, request: ClientRequest, exc: BaseException) -> None:
-        """Answer what aiohttp's parser refused."""
-        error = translate(exc)
-        self.server.log_limited(
-            logging.INFO, "refused a request with %d: %s", error.status, cause_of(exc)
-        )
-        self._answer_failure(request, error)
 
     def _answer_failure(self, request: ClientRequest, error: ProxyError) -> None:
         with contextlib.suppress(ClientGoneError):
@@ -252,6 +242,7 @@ class ClientConnection(web.RequestHandler):
         if self.intake.held is None and not self._is_answered():
             return None
         self.half_closed = True
+        self.caller.closed_its_side(self)
         self._owe()
         return True
 
@@ -287,10 +278,6 @@ class ClientConnection(web.RequestHandler):
         self._watch.discard(self)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-
-    def may_hold_more(self) -> bool:
-        """Tell whether the spool has room for more of this client's response."""
-        return self._watch.may_hold_more(self)
 
     async def taken(self) -> None:
         """Wait until the kernel has taken all that was written.
@@ -331,11 +318,6 @@ class ClientConnection(web.RequestHandler):
     def was_reset(self) -> bool:
         """Whether a client that is not being read from has closed its connection."""
         return self._reading_paused and was_reset(self.fileno())
-
-    @property
-    def reads(self) -> bool:
-        """Whether the client has been seen to read the response that it gets."""
-        return self.takes > 1
 
     @property
     def ending(self) -> bool:
@@ -386,6 +368,7 @@ class ClientConnection(web.RequestHandler):
     def force_close(self) -> None:
         """Close behind what has been written, and serve nothing more."""
         if self.transport is not None:
+            self.caller.ended_here = True
             hang_up(self.transport, self.below)
             self.transport = None
         super().force_close()
@@ -393,6 +376,7 @@ class ClientConnection(web.RequestHandler):
     def reset(self) -> None:
         """Close with RST: the client must not take what it got for a whole response."""
         if self.transport is not None:
+            self.caller.ended_here = True
             reset(self.transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:

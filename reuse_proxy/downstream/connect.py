@@ -1,6 +1,7 @@
 """CONNECT: where it may go, and whether it is a tunnel or opened with the local CA."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.errors import AccessDeniedError, RequestError, status_of
@@ -8,7 +9,7 @@ from reuse_proxy.http.headers import read_request_fields
 from reuse_proxy.http.target import Origin, parse_connect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from reuse_proxy.downstream.intercept import Interceptor
     from reuse_proxy.downstream.reply import Reply
@@ -45,27 +46,39 @@ class ConnectHandler:
         """
         reply.persistent = False
         origin, caller = self._read(request)
-        client = request.connection
-        visit = client.server.callers.visit(request, caller)
-        interceptor = self._interceptor
-        try:
-            self._check_port(origin)
-            if interceptor is not None and interceptor.wants(origin):
+        client, interceptor = request.connection, self._interceptor
+        client.caller.credentials = caller or client.caller.credentials
+        if interceptor is not None and interceptor.wants(origin):
+            with self._counted(origin, reply):
+                self._check_port(origin)
                 await interceptor.open(origin, reply, ESTABLISHED)
-                return
-            connection = await self._session.wait(origin, unsafe=True)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and client.left:
-                visit.aborted("queue")
-            if not reply.status_sent:
-                stats = self._session.stats.admit(origin)
-                stats.requests[status_of(error) // 100, "none"] += 1
-            raise
+            return
+        # Who is intercepted says inside what it is: most do not with CONNECT.
+        visit = client.server.callers.visit(request, caller)
+        with self._counted(origin, reply):
+            self._check_port(origin)
+            try:
+                connection = await self._session.wait(origin, unsafe=True)
+            except asyncio.CancelledError:
+                if client.left:
+                    visit.aborted("queue")
+                raise
         started = self._session.clock()
         try:
             await self._tunnels.carry(connection, reply, 200, ESTABLISHED)
         finally:
             visit.tunnelled(connection.pool, self._session.clock() - started)
+
+    @contextlib.contextmanager
+    def _counted(self, origin: Origin, reply: "Reply") -> "Iterator[None]":
+        """Count a request that fails before its client is told anything."""
+        try:
+            yield
+        except BaseException as error:
+            if not reply.status_sent:
+                stats = self._session.stats.admit(origin)
+                stats.requests[status_of(error) // 100, "none"] += 1
+            raise
 
     def _read(self, request: "ClientRequest") -> tuple[Origin, bytes | None]:
         """Read what is asked for (RFC 9110 section 9.3.6)."""

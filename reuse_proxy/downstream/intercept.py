@@ -30,6 +30,8 @@ _HANDSHAKE: Final = 0x16
 # For how long what waits may take to be sent after a close.
 _TLS_SHUTDOWN_S: Final = 60.0
 _MAX_TOLD: Final = 1000
+# What to do about a client that does not trust the CA.
+_ADVICE: Final = "`{} ca show` says how to make it, or take the host out of intercept"
 # How TLS libraries say that they do not trust the one who signed.
 _REFUSALS: Final = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN")
 _NOT_TLS: Final = (
@@ -49,12 +51,14 @@ class Interceptor:
         *,
         handshake_timeout: float,
         tasks: TaskSet,
+        advice: str | None = None,
     ) -> None:
         self._session = session
         self._leaves = leaves
         self._hosts = tuple(hosts)
         self._timeout = handshake_timeout
         self._tasks = tasks
+        self._advice = advice or _ADVICE.format(program.command())
         self._told: set[str] = set()
 
     def wants(self, origin: Origin) -> bool:
@@ -175,12 +179,11 @@ class Interceptor:
         self._told.add(origin.host)
         log.warning(
             "a client%s %s the connection that was opened for %s with the local CA: it"
-            " does not trust it, it seems; `%s ca show` says how to make it,"
-            " or take the host out of intercept",
+            " does not trust it, it seems; %s",
             f" at {client.host}" if client.host else "",
             how,
             origin,
-            program.command(),
+            self._advice,
         )
 
     def _count(self, origin: Origin, result: str) -> None:

@@ -15,8 +15,10 @@ from reuse_proxy.downstream.refusals import (
     MAX_FIELD_BYTES,
     MAX_FIELDS,
     MAX_TARGET_BYTES,
+    cause_of,
+    translate,
 )
-from reuse_proxy.errors import SettingsError
+from reuse_proxy.errors import ProxyError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -105,7 +107,7 @@ class ProxyServer(web.Server):
         self.admission.leave(client)
         inner = cast("ClientConnection", self())
         inner.below, inner.intercepted = below, intercepted
-        inner.visit, client.visit = client.visit, None
+        inner.caller = client.caller
         inner.written, inner.received = client.written, client.received
         transport.set_protocol(inner)
         inner.connection_made(transport)
@@ -134,10 +136,18 @@ class ProxyServer(web.Server):
         self._connections.pop(handler, None)
         client = cast("ClientConnection", handler)
         self.admission.leave(client)
-        if client.admitted:
-            self.callers.leave(client, unread=isinstance(exc, ConnectionError))
+        if client.caller.admitted:
+            self.callers.leave(client, broken=isinstance(exc, ConnectionError))
         if not self._connections:
             self._left.set()
+
+    def unparsed(self, exc: BaseException) -> "ProxyError":
+        """Return the error for what aiohttp's parser refused, and log it."""
+        error = translate(exc)
+        self.log_limited(
+            logging.INFO, "refused a request with %d: %s", error.status, cause_of(exc)
+        )
+        return error
 
     def now(self) -> float:
         """Return the loop's time, in seconds."""

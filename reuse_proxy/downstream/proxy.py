@@ -204,7 +204,7 @@ class ProxyHandler:
         self, request: "ClientRequest", forwarded: ForwardRequest, reply: Reply
     ) -> None:
         connection = request.connection
-        visit, caller = connection.visit, forwarded.fields.caller
+        visit, caller = connection.caller.visit, forwarded.fields.caller
         if visit is None or caller is not None:
             visit = connection.server.callers.visit(request, caller)
         visit.requests += 1

@@ -147,7 +147,9 @@ class Reply:
             ClientGoneError: it has gone, or was reset because it does not read.
         """
         connection = self._connection
-        if connection.writing_paused and not connection.may_hold_more():
+        if connection.writing_paused and not (
+            connection.server.stall_watch.may_hold_more(connection)
+        ):
             await connection.taken()
 
     def truncate(self) -> None:

@@ -108,15 +108,15 @@ class StallWatch:
                 evicted[pool] = evicted.get(pool, 0) + 1
                 self._suspicious[pool] = now + _SUSPICIOUS_S
             self.stalls += 1
-            if stall.client.visit is not None:
-                stall.client.visit.stalled()
+            if stall.client.caller.visit is not None:
+                stall.client.caller.visit.stalled()
             stall.client.reset()
 
     def _limit(self, stall: "Stall", pool: "OriginPool | None") -> float:
         """Return for how long this client may make no progress, in seconds."""
         if pool is None or not pool.waiters:
             return self._stall_timeout
-        if self.is_suspicious(pool) and not stall.client.reads:
+        if self.is_suspicious(pool) and not stall.reads:
             return min(_NEVER_READ_S, self._stall_timeout)
         return min(_CONTENDED_S, self._stall_timeout)
 
@@ -153,6 +153,11 @@ class Stall:
         if acknowledged > self._acknowledged:
             self.note_taken(now)
         self._acknowledged = acknowledged
+
+    @property
+    def reads(self) -> bool:
+        """Whether the client has been seen to read the response that it gets."""
+        return self.client.takes > 1
 
     def note_taken(self, now: float) -> None:
         """Note that the client has taken bytes, unless that is its kernel's doing."""

@@ -18,7 +18,6 @@ Fields = Iterable[tuple[bytes, bytes]]
 
 PSEUDONYM: Final = b"reuse-proxy"
 
-
 _HOST: Final = Kind.HOST
 _DATE: Final = Kind.DATE
 _LENGTH: Final = Kind.LENGTH
@@ -45,12 +44,11 @@ class RequestFields:
     """A request's fields: the lines to send upstream and what they said.
 
     ``host_at`` is the index at which the Host line belongs; ``bound`` tells that the
-    connection will be authenticated, ``upgrade`` which protocols are asked for,
-    ``caller`` is Proxy-Authorization: how the client names itself to us.
+    connection will be authenticated, ``upgrade`` which protocols are asked for.
     """
 
     bound = False
-    caller: bytes | None = None
+    caller: bytes | None = None  # Proxy-Authorization: how a client names itself
     coding: Sequence[bytes] = ()
     expect_continue = False
     host: bytes | None = None
@@ -127,10 +125,8 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
             _check_expectation(value)
             fields.expect_continue = True
             return
-        case Kind.DROP | Kind.KEEP_ALIVE:
-            return
-        case Kind.CALLER:
-            fields.caller = value
+        case Kind.DROP | Kind.KEEP_ALIVE | Kind.CALLER:
+            fields.caller = value if kind == Kind.CALLER else fields.caller
             return
         case Kind.LENGTH:
             fields.length = [*fields.length, value]

@@ -5,12 +5,14 @@ from typing import Final
 
 _MAX_PROCESSES: Final = 5
 _MAX_TUNNEL_ORIGINS: Final = 8
+_MAX_CLOSED: Final = 1000
+# For so long a connection can be counted on to stay open: half of the common limits.
+KEPT_S: Final = 30.0
 _SUMS: Final = (
     "requests",
     "connections",
     "open",
-    "ended",
-    "single_use",
+    "needless",
     "close_requests",
     "stalls",
     "unread",
@@ -33,9 +35,8 @@ class Account:
         requests: requests that were forwarded, or were to be.
         connections: connections that it has opened to us.
         open: those of them that are open.
-        ended: those that carried requests and have ended.
-        single_use: those of them that carried one request, though the client was done
-            with it, or opened others.
+        needless: those that it opened although it had just closed another one that
+            it could have used again, or left one idle.
         close_requests: requests with ``Connection: close``.
         stalls: connections that were reset because the client did not read.
         unread: responses sent in full that the client closed without having read.
@@ -49,12 +50,16 @@ class Account:
         saved: connections that pooling saved, an estimate that never falls;
             ``saved_seconds`` of dialling.
         opened_at: when it opened its newest connection, in seconds of the loop.
+        closed: usable connections that it has closed and not replaced, the newest at
+            ``closed_at``.
         processes: command and process id of some of those that were seen.
     """
 
     __slots__ = (
         *_SUMS,
         "aborts",
+        "closed",
+        "closed_at",
         "label",
         "misses",
         "name",
@@ -66,8 +71,7 @@ class Account:
     requests: int
     connections: int
     open: int
-    ended: int
-    single_use: int
+    needless: int
     close_requests: int
     stalls: int
     unread: int
@@ -88,7 +92,8 @@ class Account:
             setattr(self, counted, 0)
         self.aborts: Counter[str] = Counter()
         self.misses: Counter[str] = Counter()
-        self.opened_at = float("-inf")
+        self.opened_at = self.closed_at = float("-inf")
+        self.closed = 0
         self.processes: dict[str, int] = {}
         # Where its tunnels went: how many, and how many of those were short.
         self.tunnel_origins: dict[str, tuple[int, int]] = {}
@@ -97,6 +102,22 @@ class Account:
     def requests_per_connection(self) -> float | None:
         """How many requests a connection carried on average; None without any."""
         return self.requests / self.connections if self.connections else None
+
+    def opened(self, now: float) -> None:
+        """Count a connection; it is needless if a usable one was closed just before."""
+        self.connections += 1
+        self.open += 1
+        self.opened_at = now
+        if now - self.closed_at > KEPT_S:
+            self.closed = 0
+        elif self.closed:
+            self.closed -= 1
+            self.needless += 1
+
+    def gave_up(self, now: float) -> None:
+        """Note that the client has closed a connection that it could have used again."""
+        self.closed = min(self.closed, _MAX_CLOSED) + 1
+        self.closed_at = now
 
     def note_process(self, pid: int, command: str) -> None:
         """Remember a process behind this client; the first few commands are kept."""

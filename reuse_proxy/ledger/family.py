@@ -97,19 +97,20 @@ _PROGRAMS: Final = {
 _VERSION: Final = re.compile(r"-?[\d.]*(\.exe)?$")
 
 
-def recognise(product: str, commands: Iterable[str]) -> Family:
+def recognise(product: str, commands: Iterable[str], *, silent: bool = False) -> Family:
     """Tell a client's family by the best that is known of it.
 
     Args:
         product: the product in its User-Agent, without version; empty if it sends none.
         commands: processes that were seen behind it, such as ``python3 cron.py``.
+        silent: none of its requests was seen but CONNECT, which most send without one.
     """
     known = _PRODUCTS.get(product.lower())
     if known is not None:
         return known
     found = next(filter(None, map(_by_program, commands)), Family.UNKNOWN)
     # Of Python's clients only http.client sends no User-Agent by itself.
-    if found is Family.PYTHON and not product:
+    if found is Family.PYTHON and not product and not silent:
         return Family.URLLIB
     return found
 

@@ -1,16 +1,18 @@
 """The book of all clients: bounded, and no sum in it ever falls.
 
-So many clients have accounts of their own.  Past that, the one that was seen longest
-ago makes room, and what it had is added to ``other``.  The first few are named in
+So many clients have accounts of their own.  Past that, one that was seen long ago and
+asked for little makes room, and what it had is added to ``other``.  The first few are named in
 metrics and stay for good: a series that went away would let a sum fall.
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.ledger.account import Account
 from reuse_proxy.ledger.identity import OTHER
-from reuse_proxy.ledger.visit import SOON_S, Visit
+from reuse_proxy.ledger.visit import Visit
 from reuse_proxy.upstream.stats import REQUESTS, Histogram
 
 if TYPE_CHECKING:
@@ -19,8 +21,26 @@ if TYPE_CHECKING:
     from reuse_proxy.ledger.identity import Identity
     from reuse_proxy.ledger.visit import Traffic
 
-# How many accounts of connected clients are passed over in search of one to give up.
-_MAX_PASSED: Final = 16
+# Among so many that were seen longest ago, the one that asked least makes room.
+_MAX_COMPARED: Final = 16
+_MANY_IDLE: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a client connection has ended; times in seconds of the loop.
+
+    Args:
+        at: when.
+        idle_since: when its last response was done; None in the middle of one.
+        ours: we have ended it, and not because the client has asked for that.
+        broken: it ended with an error, as where not all was read that we had sent.
+    """
+
+    at: float
+    idle_since: float | None
+    ours: bool
+    broken: bool
 
 
 class Ledger:
@@ -43,9 +63,7 @@ class Ledger:
     ) -> Visit:
         """Open a page for a new connection of a client."""
         account = self.account(identity)
-        account.connections += 1
-        account.open += 1
-        account.opened_at = now
+        account.opened(now)
         return Visit(account, credentials)
 
     def rename(self, visit: Visit, identity: "Identity", *, credentials: bytes) -> None:
@@ -57,37 +75,22 @@ class Ledger:
         visit.account = self.account(identity)
         visit.credentials = credentials
 
-    def leave(
-        self,
-        visit: Visit,
-        traffic: "Traffic",
-        *,
-        now: float,
-        idle_since: float | None,
-        unread: bool,
-    ) -> None:
-        """Close the page of a connection.
-
-        Args:
-            visit: the page.
-            traffic: of that connection.
-            now: the time, in seconds of the loop.
-            idle_since: when its last response was done; None in the middle of one.
-            unread: the client has closed it without having read all.
-        """
+    def leave(self, visit: Visit, traffic: "Traffic", end: End) -> None:
+        """Close the page of a connection, by how it has ended."""
         account = visit.owner
         account.open -= 1
         visit.note_traffic(traffic)
         if not visit.requests:
             return
-        account.ended += 1
         self.requests_per_connection.observe(visit.requests)
         if visit.over:
             return
-        if unread and idle_since is not None and not visit.left:
+        if end.broken and visit.gone_in:
+            visit.aborted(visit.gone_in)
+        elif end.broken and end.idle_since is not None and not visit.left:
             account.unread += 1
-        if visit.requests == 1 and _is_single_use(account, now, idle_since):
-            account.single_use += 1
+        if end.idle_since is not None and not visit.left:
+            _note_reuse(account, end, end.idle_since)
 
     # Accounts...
 
@@ -112,16 +115,21 @@ class Ledger:
         return account
 
     def _make_room(self) -> bool:
-        """Add to ``other`` the account that was seen longest ago, if it can be."""
-        for _ in range(min(_MAX_PASSED, len(self._unnamed))):
-            name, account = next(iter(self._unnamed.items()))
-            if not account.open:
-                del self._unnamed[name]
-                self.other.absorb(account)
-                self.merged += 1
-                return True
-            self._unnamed.move_to_end(name)
-        return False
+        """Add one account to ``other``, if there is one whose client is not connected.
+
+        Not simply the oldest: a leak must not be forgotten for clients that come once.
+        """
+        oldest = list(islice(self._unnamed.values(), _MAX_COMPARED))
+        idle = [account for account in oldest if not account.open]
+        if not idle:
+            for account in oldest:
+                self._unnamed.move_to_end(account.name)
+            return False
+        least = min(idle, key=lambda account: account.requests + account.tunnels)
+        del self._unnamed[least.name]
+        self.other.absorb(least)
+        self.merged += 1
+        return True
 
     def accounts(self) -> "Iterator[Account]":
         """Yield every account; that of all others last, if it has anything."""
@@ -137,13 +145,15 @@ class Ledger:
         return f"<Ledger {len(self)} clients, {self.merged} merged>"
 
 
-def _is_single_use(account: Account, now: float, idle_since: float | None) -> bool:
-    """Tell whether a connection with one request was not kept for another.
+def _note_reuse(account: Account, end: End, idle_since: float) -> None:
+    """Tell whether a connection that could have been used again was.
 
-    1. It ended in the middle of its response.
-    2. It was closed soon after it.
-    3. It lay idle while its client opened another one.
+    1. It lay idle while its client opened another one, which was needless.
+       Several processes may share an account, each with one that rests until we end
+       it: that is a leak only where there are many.
+    2. Its client has closed it: the next one that it opens soon is needless.
     """
-    if idle_since is None or now - idle_since < SOON_S:
-        return True
-    return account.opened_at > idle_since
+    if account.opened_at > idle_since and (not end.ours or account.open >= _MANY_IDLE):
+        account.needless += 1
+    elif not end.ours:
+        account.gave_up(end.at)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reuse_proxy.ledger.words import count
+
 if TYPE_CHECKING:
     from reuse_proxy.ledger.account import Account
 
@@ -33,14 +35,15 @@ class Thresholds:
 
     Args:
         min_count: requests, connections or tunnels that are enough to go by.
-        single_use: share of connections that carry one request.
+        needless: share of requests for which a connection was opened that reuse would
+            have saved.
         abandoned: share of responses that are not read to their end.
         stalls: resets of connections whose client does not read.
         short_tunnels: share of tunnels that end within seconds.
     """
 
     min_count: int = 20
-    single_use: float = 0.8
+    needless: float = 0.4
     abandoned: float = 0.1
     stalls: int = 3
     short_tunnels: float = 0.8
@@ -59,14 +62,14 @@ def judge(account: "Account", thresholds: Thresholds) -> Judgement:
 
     1. It was reset because it did not read, several times.
     2. It leaves responses unread.
-    3. Its connections carry one request each.
+    3. It opens connections that reuse would save.
     4. Its tunnels are short, so that each is little more than a handshake.
     5. There is too little to go by; or it is fine.
     """
     for verdict, evidence in (
         (Verdict.NEVER_READS, _never_reads(account, thresholds)),
         (Verdict.ABANDONS_BODY, _abandons_body(account, thresholds)),
-        (Verdict.CONNECTION_PER_REQUEST, _single_use(account, thresholds)),
+        (Verdict.CONNECTION_PER_REQUEST, _needless(account, thresholds)),
         (Verdict.UNPOOLABLE_TUNNELS, _tunnels(account, thresholds)),
     ):
         if evidence:
@@ -75,7 +78,7 @@ def judge(account: "Account", thresholds: Thresholds) -> Judgement:
     if asked < thresholds.min_count:
         return Judgement(
             Verdict.TOO_LITTLE_DATA,
-            f"{_count(asked, 'request')} so far;"
+            f"{count(asked, 'request')} so far;"
             f" it is judged from {thresholds.min_count} on.",
         )
     return Judgement(Verdict.OK, _fine(account))
@@ -85,7 +88,7 @@ def _never_reads(account: "Account", thresholds: Thresholds) -> str:
     if account.stalls < thresholds.stalls:
         return ""
     return (
-        f"{account.stalls} of its {_count(account.connections, 'connection')} had to be"
+        f"{account.stalls:,} of its {count(account.connections, 'connection')} had to be"
         f" reset because it did not read the response."
     )
 
@@ -99,25 +102,26 @@ def _abandons_body(account: "Account", thresholds: Thresholds) -> str:
         return ""
     parts = []
     if left:
-        parts.append(f"it left {left} while they were arriving")
+        parts.append(f"it left {left:,} while they were arriving")
     if account.unread:
-        parts.append(f"it closed {account.unread} unread")
+        parts.append(f"it closed {account.unread:,} unread")
     return (
-        f"{abandoned} of {_count(requests, 'response')} were not read to the end:"
+        f"{abandoned:,} of {count(requests, 'response')} were not read to the end:"
         f" {' and '.join(parts)}."
     )
 
 
-def _single_use(account: "Account", thresholds: Thresholds) -> str:
-    single, ended = account.single_use, account.ended
-    if single < thresholds.min_count or single < thresholds.single_use * ended:
+def _needless(account: "Account", thresholds: Thresholds) -> str:
+    needless, requests = account.needless, account.requests
+    # The first connection of all is not among them.
+    if needless + 1 < thresholds.min_count or needless < thresholds.needless * requests:
         return ""
     closing = account.close_requests
-    asked = f"; {closing} requests asked for that with Connection: close"
+    asked = f"; {count(closing, 'request')} asked for that with Connection: close"
     return (
-        f"{_count(account.requests, 'request')} came over"
-        f" {_count(account.connections, 'connection')}: {single} carried one request"
-        f" each{asked if closing else ''}."
+        f"{count(requests, 'request')} came over"
+        f" {count(account.connections, 'connection')}: {needless:,} were opened in the"
+        f" place of one that it had closed or left idle{asked if closing else ''}."
     )
 
 
@@ -126,18 +130,17 @@ def _tunnels(account: "Account", thresholds: Thresholds) -> str:
     if short < thresholds.min_count or short < thresholds.short_tunnels * tunnels:
         return ""
     return (
-        f"{tunnels} tunnels were opened for https://, each with a connection to its"
-        f" origin; {short} ended within 5 seconds."
+        f"{tunnels:,} tunnels were opened for https://, each with a connection to its"
+        f" origin; {short:,} ended within 5 seconds."
     )
 
 
 def _fine(account: "Account") -> str:
-    each = account.requests_per_connection
-    text = f"{_count(account.requests, 'request')} over {_count(account.connections, 'connection')}"
-    if each is not None and account.requests:
-        text += f", {each:.1f} on each"
-    return f"{text}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    requests, each = account.requests, account.requests_per_connection
+    text = (
+        f"{count(requests, 'request')} over {count(account.connections, 'connection')}"
+    )
+    if each is not None and requests:
+        text += f", {each:,.1f} on each"
+    early = account.aborts["queue"] + account.aborts["head"]
+    return f"{text}; it did not wait for {early:,}." if early else f"{text}."

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from reuse_proxy.ledger.account import Account
     from reuse_proxy.upstream.books import OriginPool
 
-# A connection that its client closes so soon after its response, or a tunnel that
-# ends so soon, was not kept in order to be used again.
+# A tunnel that ends so soon was not kept in order to be used again.
 SOON_S: Final = 5.0
 # Origins that one connection is remembered to have asked: past it nothing is saved.
 _MAX_ORIGINS: Final = 64
@@ -45,6 +44,7 @@ class Visit:
         credentials: how the client named itself, as it was sent.
         requests: how many it has carried; counted as they begin.
         left: the client has left an exchange, which is counted.
+        gone_in: in which phase of an exchange it closed its sending side.
         over: it has stalled or become a tunnel: its end says no more of the client.
     """
 
@@ -55,6 +55,7 @@ class Visit:
         "_sent",
         "account",
         "credentials",
+        "gone_in",
         "left",
         "over",
         "owner",
@@ -66,6 +67,7 @@ class Visit:
         self.credentials = credentials
         self.requests = 0
         self.left = self.over = False
+        self.gone_in = ""
         self._sent = self._received = 0
         self._origin: Origin | None = None
         self._origins: set[Origin] = set()

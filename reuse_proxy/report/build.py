@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
-from reuse_proxy.ledger.family import Family, recognise
+from reuse_proxy.ledger.family import recognise
 from reuse_proxy.ledger.fixes import fix_for
 from reuse_proxy.ledger.identity import OTHER
 from reuse_proxy.ledger.verdict import Judgement, Verdict, judge
+from reuse_proxy.ledger.words import count
 from reuse_proxy.report.document import (
     VERDICTS,
     VERSION,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # More than this share of requests with Connection: close is the cause of the leak.
 _CLOSING: Final = 0.5
 
+_ADDED_UP: Final = "Clients that came seldom, added up; they are not judged together."
+
 
 class Reporter:
     """Judges the clients of one proxy, and reports."""
@@ -40,7 +43,9 @@ class Reporter:
         self._started = session.clock()
 
     def judge(self, account: "Account") -> Judgement:
-        """Judge one client."""
+        """Judge one client; many that were added up cannot be judged together."""
+        if account is self.ledger.other:
+            return Judgement(Verdict.TOO_LITTLE_DATA, _ADDED_UP)
         return judge(account, self._thresholds)
 
     def clients(self) -> list[ClientEntry]:
@@ -92,8 +97,8 @@ class Reporter:
             requests=account.requests,
             connections=account.connections,
             connections_open=account.open,
-            requests_per_connection=None if each is None else round(each, 2),
-            single_use_connections=account.single_use,
+            requests_per_connection=round(each, 2) if each else None,
+            needless_connections=account.needless,
             close_requests=account.close_requests,
             aborts={phase: account.aborts[phase] for phase in PHASES},
             stalls=account.stalls,
@@ -179,11 +184,6 @@ def _who(clients: list[ClientEntry]) -> str:
     return f"{len(leaking)} clients leak, {leaking[0]} worst."
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, as `1 request` or `2,000 requests`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def seconds_text(seconds: float) -> str:
     """Return a time with a unit that suits it."""
     if seconds < 1:
@@ -192,10 +192,9 @@ def seconds_text(seconds: float) -> str:
 
 
 def _fix(account: "Account", verdict: Verdict) -> Fix | None:
-    family = recognise(account.product, account.processes)
     fix = fix_for(
         str(verdict),
-        Family(family),
+        recognise(account.product, account.processes, silent=not account.requests),
         tunnels=account.tunnels > 0,
         close_requests=account.close_requests > _CLOSING * account.requests,
     )

@@ -33,7 +33,7 @@ class ClientEntry(TypedDict):
     ``evidence`` is one sentence with numbers.  ``connections`` are what the client
     opened to us, ``upstream_opened`` and ``upstream_reused`` how its requests were
     served, ``misses`` why they needed a new connection, ``aborts`` in which phase it
-    left, ``bodies_unread`` how many whole responses it closed without reading.
+    left, ``needless_connections`` those that reuse would have saved, ``bodies_unread`` how many whole responses it closed without reading.
     ``fix`` is None where nothing needs one.
     """
 
@@ -46,7 +46,7 @@ class ClientEntry(TypedDict):
     connections: int
     connections_open: int
     requests_per_connection: float | None
-    single_use_connections: int
+    needless_connections: int
     close_requests: int
     aborts: dict[str, int]
     stalls: int

@@ -32,7 +32,7 @@ WORDS: Final = {
     "never_reads": "does not read its responses",
     "abandons_body": "leaves responses unread",
     "connection_per_request": "opens a connection per request",
-    "unpoolable_tunnels": "uses tunnels, which cannot be pooled",
+    "unpoolable_tunnels": "opens short tunnels, which are not pooled",
     "ok": "ok",
     "too_little_data": "too little data yet",
 }

@@ -146,7 +146,7 @@ async def test_a_client_that_leaves_is_counted_by_the_phase_it_left_in(
     [account] = accounts(proxy).values()
     assert account.aborts == {phase: 1}
     assert (account.unread, account.stalls) == (0, 0)
-    assert (account.requests, account.single_use) == (1, 1)
+    assert (account.requests, account.needless) == (1, 0)
     origin.release.set()
 
 
@@ -201,7 +201,7 @@ async def test_a_client_that_reads_and_closes_has_left_nothing(
     await gone(proxy)
 
     [account] = accounts(proxy).values()
-    assert (account.unread, account.stalls, account.ended) == (0, 0, 3)
+    assert (account.unread, account.stalls, account.needless) == (0, 0, 2)
     assert sum(account.aborts.values()) == 0
     assert account.sent > 3 * MIB
     assert account.received > 100
@@ -219,7 +219,7 @@ async def test_a_client_that_stalls_is_counted_and_has_not_left(
 
     [account] = accounts(proxy).values()
     assert account.stalls == proxy.stall_watch.stalls == 1
-    assert sum(account.aborts.values()) == account.unread == account.single_use == 0
+    assert sum(account.aborts.values()) == account.unread == account.needless == 0
 
 
 async def gone_later(proxy):
@@ -268,7 +268,7 @@ async def test_a_tunnel_counts_as_one_with_its_bytes(tunnelling, origin, make_cl
     assert account.tunnel_origins == {f"{origin.name}:{origin.port}": (1, 1)}
     assert account.upstream_opened == origin.accepted == 1
     assert account.sent > 1000
-    assert account.single_use == 0
+    assert account.needless == 0
 
 
 async def test_an_intercepted_client_is_one_connection_with_its_name(
@@ -292,7 +292,84 @@ async def test_an_intercepted_client_is_one_connection_with_its_name(
     [account] = accounts(proxy).values()
     assert account.name == "cron"
     assert (account.requests, account.connections, account.tunnels) == (3, 1, 0)
-    assert (account.ended, account.single_use, account.unread) == (1, 0, 0)
+    assert (account.needless, account.unread) == (0, 0)
+
+
+async def test_an_intercepted_client_is_known_by_what_it_says_inside(
+    intercepting, tls_origin, make_client, local_ca
+):
+    """Most send no User-Agent with CONNECT."""
+    proxy = await intercepting()
+    authority = tls_origin.authority.decode()
+    for agent in ("python-requests/2", "Go-http-client/1.1"):
+        client = await make_client(proxy)
+        await client.connect(authority)
+        await client.start_tls(local_ca.client(), tls_origin.name)
+        head = f"GET /x HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {agent}\r\n\r\n"
+        await client.send(head.encode())
+        await client.response()
+        client.writer.close()
+    await gone(proxy)
+
+    assert {name: a.connections for name, a in accounts(proxy).items()} == {
+        "python-requests at 127.0.0.1": 1,
+        "Go-http-client at 127.0.0.1": 1,
+    }
+
+
+async def test_a_client_that_gives_up_before_the_head_is_counted_so(
+    proxy, origin, make_client
+):
+    """Its FIN may be that of one that still reads; it has not read when it matters."""
+    clients = [await make_client(proxy) for _ in range(25)]
+    for client in clients:
+        await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 25)
+    for client in clients:
+        client.writer.close()
+    origin.release.set()
+    await gone(proxy)
+
+    [account] = accounts(proxy).values()
+    assert account.aborts == {"head": 25}
+    assert account.unread == 0
+    assert proxy.report()["clients"][0]["verdict"] == "ok"
+
+
+async def test_a_truncated_response_is_not_held_against_its_client(
+    proxy, make_origin, make_client
+):
+    """We close its connection because of that, so it opens another one."""
+
+    async def truncate(connection):
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\nab")
+
+    origin = await make_origin(truncate)
+    for _ in range(25):
+        client = await make_client(proxy)
+        await client.send(request_bytes(f"{origin.url}/x"))
+        await client.reader.read()
+        client.writer.close()
+        await gone(proxy)
+
+    [account] = accounts(proxy).values()
+    assert (account.connections, account.needless) == (25, 0)
+    assert proxy.report()["clients"][0]["verdict"] == "ok"
+
+
+async def test_a_client_that_we_close_when_idle_does_nothing_wrong(
+    make_proxy, origin, make_client
+):
+    """It opens another one, since it has to."""
+    proxy = await make_proxy(client_idle_timeout="1ms")
+    for _ in range(3):
+        client = await make_client(proxy)
+        await client.get(f"{origin.url}/x")
+        await gone(proxy)
+
+    [account] = accounts(proxy).values()
+    assert (account.connections, account.needless) == (3, 0)
 
 
 async def test_a_connection_that_asks_for_nothing_is_counted_as_well(
@@ -305,7 +382,7 @@ async def test_a_connection_that_asks_for_nothing_is_counted_as_well(
 
     [account] = accounts(proxy).values()
     assert (account.name, account.connections) == ("client at 127.0.0.1", 1)
-    assert account.ended == account.single_use == 0
+    assert account.requests == account.closed == 0
 
 
 async def test_a_client_that_is_not_let_in_has_no_account(

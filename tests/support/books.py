@@ -43,7 +43,7 @@ async def assert_balanced(service: Service) -> None:
     assert service.stall_watch.spooled >= 0
     accounts = list(service.ledger.accounts())
     clients = cast("list[ClientConnection]", service.server.connections)
-    visiting = [client.visit for client in clients if client.visit]
+    visiting = [client for client in clients if client.caller.visit]
     assert sum(account.open for account in accounts) == len(visiting)
     assert sum(a.upstream_opened for a in accounts) <= opened
     assert sum(a.saved for a in accounts) == sum(origin.saved for origin in stats)

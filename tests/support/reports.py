@@ -45,7 +45,7 @@ def client(name: str, verdict: str = "ok", **values: Any) -> ClientEntry:
         "connections": 5,
         "connections_open": 1,
         "requests_per_connection": 50.0,
-        "single_use_connections": 0,
+        "needless_connections": 0,
         "close_requests": 0,
         "aborts": {"queue": 0, "head": 0, "body": 0},
         "stalls": 0,

@@ -26,7 +26,6 @@ CURL: Final = Guide(
         "Each curl process opens a connection and takes it along",
         (
             _CURL_ALL,
-            "Add --parallel where the order does not matter.",
             _LEAVE,
         ),
         _CURL_ONCE,

@@ -13,7 +13,7 @@ from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.http.target import Origin
 from reuse_proxy.ledger.identity import Identity
-from reuse_proxy.ledger.ledger import Ledger
+from reuse_proxy.ledger.ledger import End, Ledger
 from reuse_proxy.ledger.verdict import Thresholds, Verdict
 from reuse_proxy.report.build import Reporter
 from reuse_proxy.upstream.books import CloseReason, Limits, Miss, OriginPool, State
@@ -193,13 +193,8 @@ async def test_clients_beyond_the_bound_are_other(sources):
     """Five clients, labels for two and accounts for three; the sums are whole."""
     ledger = sources.reporter.ledger
     for number in range(5):
-        ledger.leave(
-            ledger.enter(Identity(f"c{number}"), now=1.0),
-            Bytes(),
-            now=1.0,
-            idle_since=1.0,
-            unread=False,
-        )
+        visit = ledger.enter(Identity(f"c{number}"), now=1.0)
+        ledger.leave(visit, Bytes(), End(1.0, 1.0, ours=False, broken=False))
 
     opened = {
         sample.labels["client"]: sample.value
@@ -216,7 +211,7 @@ async def test_a_client_has_one_verdict_and_zeros_for_the_others(sources):
     """What an alert looks at; `other` has every verdict that one of its own has."""
     ledger = sources.reporter.ledger
     leaky = ledger.account(Identity("leaky"))
-    leaky.requests = leaky.connections = leaky.ended = leaky.single_use = 20
+    leaky.requests = leaky.connections = leaky.needless = 20
 
     verdicts = {
         sample.labels["verdict"]: sample.value

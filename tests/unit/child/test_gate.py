@@ -103,7 +103,7 @@ def test_a_share_just_below_a_limit_does_not_look_like_it():
 
     (sentence,) = Gate(min_reuse=reuse_share("99%")).broken(report(nearly))
 
-    assert "for 98.9% of 100000 requests, less than --min-reuse 99%" in sentence
+    assert "for 98.9% of 100,000 requests, less than --min-reuse 99%" in sentence
 
 
 def test_a_tunnel_is_a_request_that_reused_nothing():

@@ -9,8 +9,7 @@ from reuse_proxy.report.document import LEAKS, VERDICTS
 LEAKY = {
     "requests": 100,
     "connections": 100,
-    "ended": 100,
-    "single_use": 100,
+    "needless": 99,
 }
 
 
@@ -35,10 +34,11 @@ def verdict(*, thresholds=None, **counts):
         ({"requests": 19, "connections": 1}, "too_little_data"),
         ({"requests": 20, "connections": 1}, "ok"),
         (LEAKY, "connection_per_request"),
-        (LEAKY | {"single_use": 80}, "connection_per_request"),
-        (LEAKY | {"single_use": 79}, "ok"),
-        ({"requests": 19, "ended": 19, "single_use": 19}, "too_little_data"),
-        ({"requests": 20, "ended": 20, "single_use": 20}, "connection_per_request"),
+        (LEAKY | {"needless": 40}, "connection_per_request"),
+        (LEAKY | {"needless": 39}, "ok"),
+        ({"requests": 240, "needless": 40}, "ok"),
+        ({"requests": 19, "needless": 18}, "too_little_data"),
+        ({"requests": 20, "needless": 19}, "connection_per_request"),
         (LEAKY | {"left": 10}, "abandons_body"),
         (LEAKY | {"left": 9}, "connection_per_request"),
         (LEAKY | {"left": 5, "unread": 5}, "abandons_body"),
@@ -61,12 +61,12 @@ def test_an_account_is_judged_by_the_first_rule_that_applies(counts, expected):
         (Thresholds(min_count=101), "ok"),
         (Thresholds(abandoned=0.05), "abandons_body"),
         (Thresholds(stalls=1), "never_reads"),
-        (Thresholds(single_use=1.0), "ok"),
+        (Thresholds(needless=1.0), "ok"),
     ],
 )
 def test_every_threshold_can_be_set(thresholds, expected):
     """One account, judged by different measures."""
-    counts = LEAKY | {"requests": 101, "single_use": 99, "left": 6, "stalls": 1}
+    counts = LEAKY | {"requests": 101, "left": 6, "stalls": 1}
 
     assert verdict(thresholds=thresholds, **counts) == expected
 
@@ -81,13 +81,16 @@ def test_a_share_of_nothing_is_no_leak():
     [
         (
             LEAKY,
-            "100 requests came over 100 connections: 100 carried one request each.",
+            (
+                "100 requests came over 100 connections: 99 were opened in the place of"
+                " one that it had closed or left idle."
+            ),
         ),
         (
             LEAKY | {"close_requests": 90},
             (
-                "100 requests came over 100 connections: 100 carried one request each;"
-                " 90 requests asked for that with Connection: close."
+                "100 requests came over 100 connections: 99 were opened in the place of"
+                " one that it had closed or left idle; 90 requests asked for that with Connection: close."
             ),
         ),
         (

@@ -6,7 +6,7 @@ from reuse_proxy.http.target import Origin
 from reuse_proxy.ledger.identity import Identity
 from reuse_proxy.ledger.ledger import Ledger
 from reuse_proxy.ledger.verdict import Thresholds
-from reuse_proxy.report.build import Reporter, count, seconds_text
+from reuse_proxy.report.build import Reporter, seconds_text
 from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.policy import DestinationPolicy
@@ -40,7 +40,7 @@ def account(reporter, name, **counts):
 
 def leak(reporter, name, number=100, **counts):
     """Make one that opens a connection for each request."""
-    same = dict.fromkeys(("requests", "connections", "ended", "single_use"), number)
+    same = {"requests": number, "connections": number, "needless": number - 1}
     return account(reporter, name, **{**same, **counts})
 
 
@@ -170,12 +170,31 @@ async def test_tunnels_are_summed_by_origin_with_flags_that_pool_them(reporter):
     ]
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(1, "1 request"), (0, "0 requests"), (2500, "2,500 requests")]
-)
-def test_numbers_come_with_their_noun(number, text):
-    """One of them without an s."""
-    assert count(number, "request") == text
+async def test_a_silent_python_program_behind_tunnels_is_not_called_urllib(reporter):
+    """Its library sends no User-Agent with CONNECT; which one it is nobody knows."""
+    tunnels = account(reporter, "t", tunnels=30, short_tunnels=30)
+    plain = leak(reporter, "p")
+    for made in (tunnels, plain):
+        made.note_process(1, "python3 loop.py")
+
+    families = {e["client"]: e["fix"]["family"] for e in reporter.report()["clients"]}
+
+    assert families == {"p": "urllib", "t": "python"}
+
+
+async def test_what_was_added_up_is_not_judged(session):
+    """Six hundred clients that came once are no client that leaks."""
+    ledger = Ledger(max_clients=1, max_labels=1)
+    reporter = Reporter(session, ledger, Thresholds())
+    ledger.account(Identity("named"))
+    for name in ("a", "b"):
+        leak(reporter, name, 600)
+
+    entries = {entry["client"]: entry for entry in reporter.report()["clients"]}
+
+    assert entries["other"]["requests"] == 600
+    assert entries["other"]["verdict"] == "too_little_data"
+    assert entries["other"]["fix"] is None
 
 
 @pytest.mark.parametrize(

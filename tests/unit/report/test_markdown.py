@@ -23,7 +23,7 @@ Counted over 2 h 1 min.
 | --- | ---: | ---: | ---: | --- |
 | `Go-http-client at 10.0.0.7` | 450 | 130 | 3.5 | **leaves responses unread** (`abandons_body`) |
 | `billing-cron` | 1,600 | 1,600 | 1.0 | **opens a connection per request** (`connection_per_request`) |
-| `curl at 127.0.0.1` | 0 | 160 | - | **uses tunnels, which cannot be pooled** (`unpoolable_tunnels`) |
+| `curl at 127.0.0.1` | 0 | 160 | - | **opens short tunnels, which are not pooled** (`unpoolable_tunnels`) |
 | `web` | 250 | 5 | 50.0 | ok |
 | `node at 10.0.0.9` | 10 | 2 | 5.0 | too little data yet |
 
@@ -67,7 +67,7 @@ for url in urls:
 </details>
 
 <details>
-<summary><code>curl at 127.0.0.1</code> uses tunnels, which cannot be pooled: why, and how to fix it</summary>
+<summary><code>curl at 127.0.0.1</code> opens short tunnels, which are not pooled: why, and how to fix it</summary>
 
 320 tunnels were opened for `https://`, each with a connection to its origin; 311 ended within 5 seconds.
 

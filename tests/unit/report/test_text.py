@@ -51,7 +51,7 @@ billing-cron: opens a connection per request (connection_per_request)
         for url in urls:
             response = session.get(url, timeout=10)
 
-curl at 127.0.0.1: uses tunnels, which cannot be pooled (unpoolable_tunnels)
+curl at 127.0.0.1: opens short tunnels, which are not pooled (unpoolable_tunnels)
    why  320 tunnels were opened for https://, each with a connection to its origin; 311 ended within
         5 seconds.
 
