@@ -63,6 +63,7 @@ COVERED_BY = {
     "config/machine.py": "unit/config/test_settings.py",
     "commands/serve.py": "functional/test_serve.py",
     "commands/run.py": "functional/test_run.py",
+    "report/words.py": "unit/report/test_text.py",
     "downstream/client.py": "functional/test_security_exhaustion.py",
     "downstream/intake.py": "functional/test_protocol_bodies.py",
     "downstream/listener.py": "functional/test_security_exhaustion.py",

@@ -259,7 +259,7 @@ def _silent(address: Address, reason: str) -> SettingsError:
 
 
 def _refused(address: Address, answer: bytes) -> SettingsError:
-    from reuse_proxy.report.text import clean
+    from reuse_proxy.report.words import clean
 
     said = clean(" ".join(answer.decode("utf-8", "replace").split()))
     return SettingsError(f"{address} refuses to report: {said or '403'}")

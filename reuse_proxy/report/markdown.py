@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.report.document import LEAKS
-from reuse_proxy.report.text import (
+from reuse_proxy.report.words import (
     HOW_TO_POOL,
     MOST,
     NONE,

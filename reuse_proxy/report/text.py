@@ -1,8 +1,6 @@
 """Writes a report for a terminal, or as plain text of a fixed width for a pipe.
 
-Names, commands and origins come from the network: they are never read as markup, and
-what could steer a terminal is written as an escape.  What `markdown` says in the same
-words stands here too.
+Names, commands and origins come from the network: they are never read as markup.
 """
 
 import io
@@ -14,39 +12,36 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from reuse_proxy.report.document import LEAKS
+from reuse_proxy.report.words import (
+    HOW_TO_POOL,
+    MOST,
+    clean,
+    code_lines,
+    leaking,
+    others,
+    process_line,
+    ratio,
+    rest_of,
+    time_line,
+    tunnel_line,
+    words_for,
+)
 
 if TYPE_CHECKING:
     from reuse_proxy.report.document import (
         ClientEntry,
         Fix,
         OriginEntry,
-        Process,
         Report,
         TunnelEntry,
     )
 
-# So many of each kind are shown.
-MOST: Final = 20
-WORDS: Final = {
-    "never_reads": "does not read its responses",
-    "abandons_body": "leaves responses unread",
-    "connection_per_request": "opens a connection per request",
-    "unpoolable_tunnels": "opens short tunnels, which are not pooled",
-    "ok": "ok",
-    "too_little_data": "too little data yet",
-}
-NONE: Final = "-"
 _PIPED_WIDTH: Final = 100
 # On a narrower terminal a table's numbers would be cut off; it folds the lines instead.
 _LEAST_WIDTH: Final = 72
 _INDENT: Final = 3
 _CODE_INDENT: Final = 8
 _GAP: Final = (0, 2, 0, 0)
-HOW_TO_POOL: Final = (
-    "Either of two flags of serve would pool them: the first where the program may ask"
-    " for http://, the second where it keeps https:// and trusts the local CA."
-)
 
 
 def write(report: "Report", out: TextIO) -> None:
@@ -62,56 +57,10 @@ def write(report: "Report", out: TextIO) -> None:
     out.write(writable("".join(f"{line.rstrip()}\n" for line in lines), out))
 
 
-def words_for(verdict: str) -> str:
-    """Say a verdict in words for people."""
-    return WORDS.get(verdict, clean(verdict))
-
-
-def leaking(report: "Report") -> "list[ClientEntry]":
-    """Return the clients that leak, the worst first."""
-    return [entry for entry in report["clients"] if entry["verdict"] in LEAKS]
-
-
-def others(report: "Report") -> "list[ClientEntry]":
-    """Return the clients that do not leak, or not that we know of."""
-    return [entry for entry in report["clients"] if entry["verdict"] not in LEAKS]
-
-
-def rest_of(entries: Sequence[object]) -> str:
-    """Say how many are not shown; empty if all are."""
-    more = len(entries) - MOST
-    return f"... and {more:,} more; --json has all of them." if more > 0 else ""
-
-
-def time_line(report: "Report") -> str:
-    """Say what time it all was counted over."""
-    seconds = round(report["seconds"])
-    minutes, hours = seconds // 60, seconds // 3600
-    if minutes < 1:
-        return f"Counted over {seconds} s."
-    if hours < 1:
-        return f"Counted over {minutes} min."
-    return f"Counted over {hours:,} h {minutes % 60} min."
-
-
-def ratio(number: float | None) -> str:
-    """Write requests per connection."""
-    return NONE if number is None else f"{number:,.1f}"
-
-
-def clean(text: str) -> str:
-    """Write what is not printable as escapes: controls, line ends, reversals."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
 def writable(text: str, out: TextIO) -> str:
     """Write what a stream's encoding has no bytes for as escapes."""
     encoding = out.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _print(report: "Report", console: Console) -> None:
@@ -186,20 +135,6 @@ def _print_leak(entry: "ClientEntry", console: Console) -> None:
         _print_code(code_lines(entry["fix"]), console)
 
 
-def process_line(process: "Process") -> str:
-    """Write a process as a line, fit for a terminal."""
-    return f"pid {process['pid']}: {clean(process['command'])}"
-
-
-def code_lines(fix: "Fix") -> list[str]:
-    """Return the lines of a fix's code, fit for a terminal."""
-    return [
-        clean(line.expandtabs(4).rstrip())
-        for part in fix["code"]
-        for line in part.split("\n")
-    ]
-
-
 def _steps(fix: "Fix") -> Table:
     steps = Table.grid(padding=(0, 1, 0, 0))
     steps.add_column(style="dim", justify="right")
@@ -264,13 +199,6 @@ def _origins(entries: "Iterable[OriginEntry]") -> Table:
             Text(f"{entry['estimated_connections_saved']:,}", style="green"),
         )
     return table
-
-
-def tunnel_line(entry: "TunnelEntry") -> str:
-    """Say how many tunnels went to an origin, and how many were short."""
-    tunnels = entry["tunnels"]
-    noun = "tunnel" if tunnels == 1 else "tunnels"
-    return f"{tunnels:,} {noun}, {entry['short']:,} shorter than 5 seconds"
 
 
 def _print_tunnels(entries: "list[TunnelEntry]", console: Console) -> None:

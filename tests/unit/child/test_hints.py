@@ -68,8 +68,9 @@ def test_what_is_not_known_gets_a_list():
     """Any of these may be inside."""
     sentences = hints("make", "test")
 
-    assert len(sentences) == 2
+    assert len(sentences) == 3
     assert "trust_env=True" in sentences[1]
+    assert "in the background" in sentences[2]
 
 
 def test_connections_without_requests_have_other_reasons():

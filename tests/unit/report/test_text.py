@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reuse_proxy.report.document import VERDICTS
-from reuse_proxy.report.text import WORDS, clean, writable, write
+from reuse_proxy.report.text import writable, write
+from reuse_proxy.report.words import WORDS, clean
 from tests.support.reports import (
     PER_REQUEST_FIX,
     client,
