@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -100,13 +101,28 @@ def test_a_command_inherits_what_was_handed_to_us_and_nothing_else(tmp_path):
 
 
 def test_a_command_has_the_signals_of_a_fresh_program():
-    """None ignored, blocked or caught."""
+    """None blocked or caught; none ignored but what whoever started us ignores."""
     with streams() as (told, _):
         run("sed", "-n", "/^Sig[BIC]/p", "/proc/self/status")
         lines = [told.readline() for _ in range(3)]
 
-    masks = {name: int(mask, 16) for name, mask in map(str.split, lines)}
-    assert masks == {"SigBlk:": 0, "SigIgn:": 0, "SigCgt:": 0}
+    inherited = masks(Path("/proc/self/status").read_text("ascii").splitlines())
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python's own doing
+        assert inherited["SigIgn:"] & 1 << (number - 1)
+        inherited["SigIgn:"] &= ~(1 << (number - 1))
+    told_of = masks(lines)
+    assert told_of == {"SigBlk:": 0, "SigIgn:": inherited["SigIgn:"], "SigCgt:": 0}
+    assert not told_of["SigIgn:"] & (1 << 31) - 1 & ~(1 << (signal.SIGHUP - 1))
+
+
+def masks(lines):
+    """Read the masks of signals in lines of /proc/PID/status."""
+    pairs = (line.split() for line in lines)
+    return {
+        name: int(mask, 16)
+        for name, mask, *_ in (pair for pair in pairs if len(pair) > 1)
+        if name in {"SigBlk:", "SigIgn:", "SigCgt:"}
+    }
 
 
 def test_a_signal_that_was_ignored_stays_so():
