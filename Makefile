@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run demo format lint types arch test check bench-quick bench-revisions image clean
+.PHONY: install run demo format lint types arch test check bench bench-quick bench-revisions image clean
 
 install: $(STAMP)
 
@@ -40,6 +40,11 @@ test: install
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov
 
 check: lint types arch test
+
+bench: install
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python bench/peers_slow.py
+	$(BIN)/python bench/suite.py
 
 bench-quick: install
 	$(BIN)/python bench/quick.py

@@ -7,6 +7,7 @@ its process id.  Nothing here measures.
 # ruff: noqa: S603 - the programs are found on PATH and get arguments of ours
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -14,79 +15,33 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from peers_config import (
+    HAPROXY,
+    NGINX_PROXY,
+    ORIGIN,
+    SQUID,
+    written,
+)
+from ports import free_ports
 
 LOOPBACK = "127.0.0.1"
 BIG_FILE_BYTES = 100_000_000
-_START_TIMEOUT_S = 15.0
+# What the origin has to give, in bytes.
+FILES = {"10k": 10 << 10, "1m": 1 << 20, "big": BIG_FILE_BYTES}
+# Generous: an instrumented Python takes its time, and one that ends is seen at once.
+_START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
+# How exactly a server's start is timed.
+_POLL_S = 0.002
 # Debian keeps servers where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 _TOP = Path(__file__).resolve().parents[1]
-
-_NGINX = """\
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  sendfile on;
-  tcp_nopush on;
-  tcp_nodelay on;
-  keepalive_requests 100000000;
-  keepalive_timeout 3600s;
-  client_body_temp_path {folder};
-  proxy_temp_path {folder};
-  fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder};
-  scgi_temp_path {folder};
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location = /status {{ stub_status; }}
-    location = /small {{ return 200 "twelve bytes"; }}
-    location = /big {{ root {folder}; }}
-  }}
-}}
-"""
-
-_SQUID = """\
-http_port 127.0.0.1:{port}
-http_access allow all
-cache deny all
-cache_mem 0 MB
-access_log none
-cache_store_log none
-cache_log {folder}/cache.log
-pid_filename {folder}/squid.pid
-coredump_dir {folder}
-cache_effective_user proxy
-pinger_enable off
-server_persistent_connections on
-client_persistent_connections on
-visible_hostname localhost
-shutdown_lifetime 0 seconds
-"""
-
-_HAPROXY = """\
-global
-  nbthread 1
-  maxconn 4096
-defaults
-  mode http
-  http-reuse always
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend clients
-  bind 127.0.0.1:{port}
-  default_backend origin
-backend origin
-  server origin 127.0.0.1:{origin}
-"""
+# Run inside a source tree, this is the proxy of that tree.
+REUSE_PROXY = (sys.executable, "-m", "reuse_proxy")
 
 
 class UnavailableError(Exception):
@@ -95,12 +50,19 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; ``process`` leads a process group of its own."""
+    """A running server; ``process`` leads a process group of its own.
+
+    It was started at ``started`` on the monotonic clock, and listened at
+    ``listening``; ``admin`` is the port that only reuse-proxy has.
+    """
 
     name: str
     version: str
     port: int
     process: "subprocess.Popen[bytes]"
+    started: float = 0.0
+    listening: float = 0.0
+    admin: int = 0
 
 
 @contextlib.contextmanager
@@ -122,49 +84,33 @@ def program(name: str) -> str:
     return path
 
 
-def version(*command: str) -> str:
+@functools.cache
+def version(*command: str, tree: Path = _TOP) -> str:
     """Return the version number that a program prints about itself."""
     # wrk's --version ends with its usage and exit code 1; nginx writes to stderr.
-    done = subprocess.run(command, capture_output=True, check=False, timeout=20)
+    done = subprocess.run(
+        command, cwd=tree, capture_output=True, check=False, timeout=20
+    )
     found = re.search(rb"\d+(\.\d+)+", done.stdout + done.stderr)
     return found.group().decode() if found else "unknown"
 
 
 @contextlib.contextmanager
 def nginx(folder: Path) -> Iterator[Server]:
-    """Run the origin: /small, /big (a sparse file) and /status."""
-    path, folder = program("nginx"), _room(folder, "nginx")
-    with (folder / "big").open("wb") as file:
-        file.truncate(BIG_FILE_BYTES)
-    (folder / "big").chmod(0o644)
+    """Run the origin: /small, /status and files, /big (a sparse one) among them."""
+    path, folder = program("nginx"), room(folder, "origin")
+    for name, size in FILES.items():
+        with (folder / name).open("wb") as file:
+            file.truncate(size)
+        (folder / name).chmod(0o644)
     port = free_port()
-    config = _config(folder / "nginx.conf", _NGINX, folder=folder, port=port)
+    config = written(folder / "nginx.conf", ORIGIN, folder=folder, port=port)
     arguments = [path, "-p", str(folder), "-e", f"{folder}/nginx.log", "-c", config]
     with running("nginx", version(path, "-v"), port, arguments, folder) as server:
         yield server
 
 
-@contextlib.contextmanager
-def squid(folder: Path, origin: int) -> Iterator[Server]:
-    """Run squid as a forward proxy that stores nothing."""
-    del origin
-    path, folder = program("squid"), _room(folder, "squid")
-    port = free_port()
-    config = _config(folder / "squid.conf", _SQUID, folder=folder, port=port)
-    arguments = [path, "-N", "-f", config]
-    with running("squid", version(path, "-v"), port, arguments, folder) as server:
-        yield server
-
-
-@contextlib.contextmanager
-def haproxy(folder: Path, origin: int) -> Iterator[Server]:
-    """Run HAProxy, which is no forward proxy: its upstream is fixed to the origin."""
-    path, folder = program("haproxy"), _room(folder, "haproxy")
-    port = free_port()
-    config = _config(folder / "haproxy.cfg", _HAPROXY, port=port, origin=origin)
-    number = version(path, "-v")
-    with running("haproxy", number, port, [path, "-f", config], folder) as server:
-        yield server
+# Each of the proxies takes a folder and the port of the origin...
 
 
 @contextlib.contextmanager
@@ -176,21 +122,72 @@ def reuse_proxy(folder: Path, origin: int) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def reuse_proxy_of(
-    tree: Path, name: str, folder: Path, origin: int, *settings: str
+    tree: Path,
+    name: str,
+    folder: Path,
+    origin: int,
+    *settings: str,
+    command: Sequence[str] = REUSE_PROXY,
 ) -> Iterator[Server]:
-    """Run the proxy of any source tree, under a name of its own."""
-    folder = _room(folder, name)
+    """Run the proxy of any source tree, under a name and by a command of its own."""
+    folder = room(folder, name)
     port, admin = free_port(), free_port()
-    command = [sys.executable, "-m", "reuse_proxy"]
     listeners = ["--listen", f"{LOOPBACK}:{port}", "--admin", f"{LOOPBACK}:{admin}"]
-    number = version(*command, "--version")
     more = ["--connect-ports", str(origin), *settings]
+    number = version(*REUSE_PROXY, "--version", tree=tree)
     arguments = [*command, "serve", *listeners, *more]
     with running(name, number, port, arguments, folder, tree) as server:
+        yield replace(server, admin=admin)
+
+
+@contextlib.contextmanager
+def squid(folder: Path, origin: int) -> Iterator[Server]:
+    """Run squid as a forward proxy that stores nothing."""
+    del origin
+    command = (program("squid"), "-N", "-f")
+    with configured("squid", command, SQUID, folder) as server:
         yield server
 
 
-PROXIES = (reuse_proxy, squid, haproxy)
+@contextlib.contextmanager
+def haproxy(folder: Path, origin: int) -> Iterator[Server]:
+    """Run HAProxy, which is no forward proxy: its upstream is fixed to the origin."""
+    command = (program("haproxy"), "-f")
+    with configured("haproxy", command, HAPROXY, folder, origin) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def nginx_proxy(folder: Path, origin: int) -> Iterator[Server]:
+    """Run nginx as a reverse proxy: its upstream is fixed, too."""
+    log = folder / "nginx" / "nginx.log"
+    command = (program("nginx"), "-p", str(log.parent), "-e", str(log), "-c")
+    with configured("nginx", command, NGINX_PROXY, folder, origin) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def configured(
+    name: str,
+    command: Sequence[str],
+    template: str,
+    folder: Path,
+    origin: int = 0,
+    flag: str = "-v",
+) -> Iterator[Server]:
+    """Run a proxy whose last argument is its configuration; ``flag`` asks its version."""
+    folder, port = room(folder, name), free_port()
+    values = {"folder": folder, "port": port, "origin": origin}
+    config = written(folder / "config", template, **values)
+    number = version(command[0], flag)
+    with running(name, number, port, [*command, config], folder) as server:
+        yield server
+
+
+Start = Callable[[Path, int], contextlib.AbstractContextManager[Server]]
+PROXIES = (reuse_proxy, squid, haproxy, nginx_proxy)
+# These know one upstream, and no CONNECT.
+FIXED_UPSTREAM = frozenset({"haproxy", "nginx"})
 
 
 @contextlib.contextmanager
@@ -204,6 +201,7 @@ def running(
 ) -> Iterator[Server]:
     """Start a server, wait until it listens, and end it by its process id."""
     log = folder / "output.log"
+    started = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
             arguments,
@@ -215,7 +213,7 @@ def running(
         )
     try:
         _wait_until_listening(name, process, port, log)
-        yield Server(name, number, port, process)
+        yield Server(name, number, port, process, started, time.monotonic())
     finally:
         _end(process)
 
@@ -227,7 +225,7 @@ def _wait_until_listening(
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port)):
             return
-        time.sleep(0.02)
+        time.sleep(_POLL_S)
     last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
     raise UnavailableError(f"{name} does not start: {last or 'no output'}")
 
@@ -243,20 +241,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def free_port() -> int:
     """Return a port of loopback that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
-def _room(folder: Path, name: str) -> Path:
+def room(folder: Path, name: str) -> Path:
     """Make a folder that a server can use after it gave up root's rights."""
     folder.chmod(0o755)
     room = folder / name
     room.mkdir()
     room.chmod(0o777)
     return room
-
-
-def _config(path: Path, template: str, **values: object) -> str:
-    path.write_text(template.format(**values))
-    return str(path)

@@ -6,18 +6,17 @@ look-ups of processes; rounds are interleaved, and all take the same load on one
 
 import argparse
 import contextlib
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from measure import CLIENTS, FailedError, Load, Origin, Sample
+from load import CLIENTS, Load
+from measure import FailedError, Origin, Sample
 from peers import Server, UnavailableError, nginx, on_cpus, program, reuse_proxy_of
+from setting import TOP, Bench, setting
 
-_TOP = Path(__file__).resolve().parents[1]
 _BASE = "base"
 
 
@@ -41,30 +40,28 @@ def _arguments() -> argparse.Namespace:
 
 
 def _compare(base: str, rounds: int, seconds: int) -> None:
-    cpus = sorted(os.sched_getaffinity(0))
-    proxy_cpu, rest = {cpus[-1]}, set(cpus[:-1]) or set(cpus)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bench = stack.enter_context(setting(rounds, seconds))
+        folder = bench.folder
         tree = stack.enter_context(_checked_out(base, folder / "tree"))
-        stack.enter_context(on_cpus(rest))
         origin = stack.enter_context(nginx(folder))
         load = Load(folder, Origin(origin))
         servers = []
         for name, path, settings in (
             (_BASE, tree, ()),
-            ("this", _TOP, ()),
-            ("this, no look-ups", _TOP, ("--no-client-processes",)),
+            ("this", TOP, ()),
+            ("this, no look-ups", TOP, ("--no-client-processes",)),
         ):
-            with on_cpus(proxy_cpu):
+            with on_cpus(bench.proxy_cpus):
                 starting = reuse_proxy_of(path, name, folder, origin.port, *settings)
                 servers.append(stack.enter_context(starting))
             load.keep_alive(servers[-1], 1)
-        _print(_rounds(load, servers, rounds, seconds))
+        _print(_rounds(bench, load, servers))
 
 
 @contextlib.contextmanager
 def _checked_out(revision: str, folder: Path) -> Iterator[Path]:
-    git = [program("git"), "-C", str(_TOP), "worktree"]
+    git = [program("git"), "-C", str(TOP), "worktree"]
     subprocess.run(  # noqa: S603 - found on PATH, with arguments of ours
         [*git, "add", "--quiet", "--detach", str(folder), revision], check=True
     )
@@ -77,10 +74,10 @@ def _checked_out(revision: str, folder: Path) -> Iterator[Path]:
 
 
 def _rounds(
-    load: Load, servers: list[Server], rounds: int, seconds: int
+    bench: Bench, load: Load, servers: list[Server]
 ) -> dict[tuple[str, str], list[Sample]]:
     samples: dict[tuple[str, str], list[Sample]] = {}
-    for number in range(rounds):
+    for number in range(bench.rounds):
         # Whoever comes first has the quieter machine: take turns.
         turn = number % len(servers)
         for name, run in (
@@ -88,7 +85,9 @@ def _rounds(
             ("new connection per request", load.connection_per_request),
         ):
             for server in servers[turn:] + servers[:turn]:
-                samples.setdefault((name, server.name), []).append(run(server, seconds))
+                samples.setdefault((name, server.name), []).append(
+                    run(server, bench.seconds)
+                )
     return samples
 
 

@@ -17,6 +17,7 @@ from reuse_proxy.downstream.connect import ConnectHandler
 from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
 from reuse_proxy.downstream.proxy import ProxyHandler
+from reuse_proxy.downstream.rules import Rules
 from reuse_proxy.downstream.socketfile import SocketFile
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
@@ -125,14 +126,17 @@ class Service:
     ) -> Address:
         """Listen, and return the address with the port that was really bound."""
         before = len(runner.addresses)
+        # All that may come at once: a SYN that is dropped is sent again after 1 s.
+        backlog = self._settings.max_clients
         try:
             if address.path is not None:
                 file = SocketFile(address.path)
                 with file.made():
-                    await web.UnixSite(runner, address.path).start()
+                    await web.UnixSite(runner, address.path, backlog=backlog).start()
                 self._socket_files[file] = setting
                 return address
-            await web.TCPSite(runner, address.host, address.port).start()
+            site = web.TCPSite(runner, address.host, address.port, backlog=backlog)
+            await site.start()
         except OSError as exc:
             raise SettingsError(_cannot_listen(address, setting, exc)) from exc
         return Address(address.host, runner.addresses[before][1])
@@ -213,8 +217,10 @@ class Service:
                 connect,
                 self.tunnels,
                 tasks=self._tasks,
-                max_request_body=settings.max_request_body,
-                originate=settings.originate_tls,
+                rules=Rules(
+                    max_request_body=settings.max_request_body,
+                    originate=settings.originate_tls,
+                ),
             ),
             admission=Admission(
                 AccessList(settings.allow_clients),

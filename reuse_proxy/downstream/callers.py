@@ -41,7 +41,7 @@ class Callers:
             request: for the User-Agent of a connection's first.
             credentials: its Proxy-Authorization.
         """
-        connection, fields = request.connection, request.message.raw_headers
+        connection, fields = request.connection, request.raw_fields
         caller = connection.caller
         visit = caller.visit
         if visit is None:

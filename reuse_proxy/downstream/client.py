@@ -1,102 +1,111 @@
-"""One client connection: aiohttp's ``RequestHandler`` with our limits and our loop.
+"""One client connection: its requests, served one after another.
 
-The seam to aiohttp: every name that its documentation does not document is used
-here, in ``intake`` or in ``listener``, and ``tests/contract/test_aiohttp.py`` pins each.
+A request is served without a task as long as nothing has to be waited for but its
+origin: the handler sends it on from :meth:`ClientConnection.data_received`, and answers
+it when the origin's bytes arrive.  Whatever needs more than that gets a task.
 """
 
 import asyncio
 import contextlib
-import logging
-from typing import TYPE_CHECKING, Any, cast
-
-from aiohttp import web
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import ERROR
+from typing import TYPE_CHECKING, cast
 
 from reuse_proxy.downstream.caller import Caller
 from reuse_proxy.downstream.deadlines import Deadlines
 from reuse_proxy.downstream.intake import Intake
-from reuse_proxy.downstream.refusals import (
-    MAX_HEAD_BYTES,
-    head_too_large,
-    internal_error,
-)
-from reuse_proxy.downstream.reply import ClientGoneError, Reply, last_response
-from reuse_proxy.downstream.request import ClientRequest, linger
-from reuse_proxy.downstream.sockets import (
-    buffered,
-    descriptor_of,
-    hang_up,
-    reset,
-    was_reset,
-)
-from reuse_proxy.errors import ProxyError
+from reuse_proxy.downstream.refusals import client_left
+from reuse_proxy.downstream.reply import ClientGoneError, last_response
+from reuse_proxy.downstream.request import linger
+from reuse_proxy.downstream.sockets import hang_up, reset, was_reset
+from reuse_proxy.downstream.writing import ClientWriter
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
+    from collections.abc import Awaitable
 
     from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.listener import ProxyServer
+    from reuse_proxy.downstream.reply import Reply
+    from reuse_proxy.downstream.request import ClientBody, ClientRequest
+    from reuse_proxy.errors import ProxyError
     from reuse_proxy.forward import Exchange
+    from reuse_proxy.http.request_fields import RequestFields
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.private import PrivateConnections
 
+# A client that pipelines is read from again once no more than this is queued.
+_RESUME_QUEUED = 16
 
-class ClientConnection(web.RequestHandler):
-    """One client connection: aiohttp's handler with our limits."""
+
+class ClientConnection(ClientWriter):
+    """One client connection.
+
+    Attributes:
+        request: what is being served; ``reply`` is the response to it.
+        fields: what the last request's ``raw_fields`` said.
+        exchange: what it has become upstream, while it has a part there.
+        host: the client's address; None on a UNIX socket.
+        takes: how often it was seen to take bytes of its response from the spool.
+        half_closed: it has closed its sending side, and is still served.
+        intercepted: what CONNECT asked for, where we have opened it.
+        idle_from: when the last response was done, or this began: in seconds of the
+            loop.
+    """
 
     __slots__ = (
-        "_room",
+        "_closing",
+        "_fresh",
+        "_reading_paused",
+        "_task",
         "_watch",
-        "below",
         "caller",
         "deadlines",
         "exchange",
+        "fields",
         "half_closed",
         "host",
         "idle_from",
         "intake",
         "intercepted",
         "private",
+        "raw_fields",
         "received",
+        "reply",
+        "request",
         "server",
         "takes",
-        "written",
     )
+    reply: "Reply"
 
-    def __init__(self, server: "ProxyServer", **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's
-        super().__init__(server, **kwargs)
+    def __init__(
+        self, server: "ProxyServer", *, loop: "asyncio.AbstractEventLoop"
+    ) -> None:
+        super().__init__(server.handler.outbox, loop)
         self.server = server
         self._watch = server.stall_watch
         self.host: str | None = None
+        self.request: ClientRequest | None = None
         self.exchange: Exchange | None = None
-        self.written = self.received = 0
+        self.fields: RequestFields | None = None
+        self.raw_fields: list[tuple[bytes, bytes]] = []
+        self.received = self.takes = 0
         self.caller = Caller()
-        # How often this client was seen to take bytes of its response from the spool.
-        self.takes = 0
         self.half_closed = False
-        # What CONNECT asked for, where we have opened it; and what carries its TLS.
         self.intercepted: Intercepted | None = None
-        self.below: asyncio.Transport | None = None
         self.private: PrivateConnections | None = None
-        self.intake = Intake(self._messages)
+        self.intake = Intake(self)
         self.deadlines = Deadlines()
-        # When the last response was done, or this began: in seconds of the loop.
         self.idle_from = 0.0
-        self._room: asyncio.Future[None] | None = None
+        self._closing = self._reading_paused = False
+        self._fresh = True  # it has not asked for anything
+        self._task: asyncio.Task[None] | None = None
 
     # Accept...
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit a client, or answer and close.
-
-        aiohttp's sets TCP_NODELAY (both loops have) and starts a timer (the listener's
-        sweeper looks at idle clients): a tenth of a connection for one request.
-        """
+        """Admit a client, or answer and close."""
         self.transport = cast("asyncio.Transport", transport)
         # TLS would pause at 0 while nothing waits.
         self.transport.set_write_buffer_limits(0 if self.below is None else 1, 0)
-        self.server.connection_made(self, self.transport)
+        self.server.opened(self, self.transport)
         self.idle_from = self._loop.time()
         peer = transport.get_extra_info("peername")
         self.host = peer[0] if isinstance(peer, tuple) else None
@@ -104,134 +113,53 @@ class ClientConnection(web.RequestHandler):
             self.refuse(refusal)
         else:
             self.caller.admitted = True
-            self._task_handler = self._loop.create_task(self.start())
 
-    def refuse(self, error: ProxyError) -> None:
+    def refuse(self, error: "ProxyError") -> None:
         """Answer outside of any request, and close."""
         if self.transport is not None:
             self.transport.write(last_response(error))
         self.force_close()
 
-    # Serve...
-
-    async def start(self) -> None:
-        """Serve this client's requests, one after another.
-
-        aiohttp's loop makes a task, a writer and a response object for every request:
-        half of what a small exchange cost.
-        """
-        try:
-            await self._serve_all()
-            if self.below is not None and self.writing_paused:
-                # The loops give TLS a time to close, in which it must have written.
-                with contextlib.suppress(ClientGoneError):
-                    await self.taken()
-        except asyncio.CancelledError:
-            # By close(), while waiting for a request; or the client has gone.
-            if not self._close:
-                raise
-        finally:
-            self._current_request = None
-            self._task_handler = None
-            if self.transport is not None and not self._force_close:
-                self.caller.done(self)
-                hang_up(self.transport, self.below)
-
-    async def _serve_all(self) -> None:
-        while not self._force_close:
-            if not self._messages:
-                if self.ending:
-                    return
-                await self._next_message()
-            more = await self._serve(*self._messages.popleft())
-            self.idle_from = self._loop.time()
-            if not more:
-                return
-
-    async def _serve(self, message: Any, content: "StreamReader") -> bool:  # noqa: ANN401 - aiohttp's
-        """Answer one message of the parser; tell whether another may follow."""
-        if self._parser is not None:
-            self._parser.message_consumed()
-        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
-            self._resume_reading_if_drained()
-        if not isinstance(message, RawRequestMessage):
-            error = self.server.unparsed(message.exc)
-            self._answer_failure(ClientRequest(ERROR, content, self), error)
-            return False
-        self.caller.asked_to_close = message.should_close
-        request = ClientRequest(message, content, self)
-        self._current_request = cast("Any", request)
-        written = self.written
-        try:
-            reply = await self.server.handler(request)
-        except Exception as error:  # noqa: BLE001 - the last resort
-            self.server.log_limited(logging.ERROR, "an error of our own", error=error)
-            if self.written == written:
-                self._answer_failure(request, internal_error())
-            else:
-                self.reset()  # it must not be taken for the rest of the response
-            return False
-        if not content.is_eof():
-            await linger(content)
-        self._current_request = None
-        return reply.persistent and content.is_eof() and not self.ending
-
-    def _next_message(self) -> "asyncio.Future[None]":
-        """Return what becomes done once the parser has a message."""
-        self._waiter = self._loop.create_future()
-        if self.intake.head_bytes:
-            self._owe()
-        return self._waiter
-
-    def _answer_failure(self, request: ClientRequest, error: ProxyError) -> None:
-        with contextlib.suppress(ClientGoneError):
-            Reply(request, b"").send_error(error, close=True)
-
     # Read...
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and keep an eye on a head that does not become complete."""
-        intake, messages = self.intake, self._messages
+        """Take bytes in, and serve what they ask for."""
         self.received += len(data)
-        if intake.held is not None:
-            if intake.hold(data):
-                self.pause_reading()
-            return
-        known = len(messages)
-        in_body = intake.in_body
-        super().data_received(data)
-        if not known and intake.is_plain(data):
-            return
-        if self._waiter is not None and not self._waiter.done() and not messages:
-            if intake.count_head(data):
+        intake = self.intake
+        known = intake.head_bytes
+        intake.feed(data)
+        if self.request is None:
+            self.serve()
+            if intake.head_bytes and not known:
                 self._owe()
-            if intake.head_bytes > MAX_HEAD_BYTES:
-                self.refuse(head_too_large())
-            return
-        if self.deadlines.awaited_body is not None:
-            intake.count_overhead(self.deadlines.awaited_body, len(data))
-        request = self._current_request
-        intake.judge(
-            data,
-            known,
-            in_body=in_body,
-            current=None if request is None else request.content,
-            paused=self._buffer_paused,
-            tail=self._message_tail if self._upgraded else None,
-        )
+        if intake.full:
+            self._pause()
+
+    def read_on(self) -> None:
+        """Read what waits, and from the client again, if there is room now."""
+        self.intake.read_on()
+        if self._reading_paused and not self.intake.full:
+            self._reading_paused = False
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def _pause(self) -> None:
+        if not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
 
     def _owe(self) -> None:
         """Have the sweeper watch for what this client owes from now on."""
         self.deadlines.since = self._loop.time()
         self.server.pending.add(self)
 
-    def await_body(self, content: "StreamReader | None") -> None:
+    def await_body(self, body: "ClientBody | None") -> None:
         """Note that a handler waits for body bytes, or no longer does."""
-        self.deadlines.awaited_body = content
-        if content is not None:
+        self.deadlines.awaited_body = body
+        if body is not None:
             self._owe()
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # keeps it open
+    def eof_received(self) -> bool | None:
         """Serve on a client that only closed its sending side (RFC 9112 section 9.6).
 
         Its response must keep moving: a client that is really gone looks the same.
@@ -248,71 +176,88 @@ class ClientConnection(web.RequestHandler):
 
     def _is_answered(self) -> bool:
         """Tell whether a request that has come in full is past the queue."""
-        request, exchange = self._current_request, self.exchange
-        if request is None or exchange is None or not request.content.is_eof():
+        request, exchange = self.request, self.exchange
+        if request is None or exchange is None or not request.complete:
             return False
         return exchange.phase != "queue"
 
+    # Serve...
+
+    def serve(self) -> None:
+        """Serve the requests that have come, until one has to be waited for."""
+        intake, handler = self.intake, self.server.handler
+        requests = intake.requests
+        while self.request is None and not self._closing:
+            behind = self._reading_paused or intake.unparsed
+            if behind and len(requests) <= _RESUME_QUEUED:
+                self.read_on()
+            if not requests:
+                if intake.error is not None:
+                    self.refuse(intake.error)
+                return
+            request = requests.popleft()
+            self.request = request
+            self._fresh = False
+            self.caller.asked_to_close = request.asked_to_close
+            handler.begin(request)
+
+    def run(self, serving: "Awaitable[None]") -> None:
+        """Serve the current request in a task, which ends with :meth:`done`."""
+        self._task = self._loop.create_task(self._run(serving))
+
+    async def _run(self, serving: "Awaitable[None]") -> None:
+        await serving
+        self._task = None
+        self.done()
+        self.serve()
+
+    def arrived(self) -> None:
+        """Take note that the origin has sent something that the exchange listens for."""
+        self.server.handler.arrived(self)
+        if self.request is None:
+            self.serve()
+
+    def done(self) -> None:
+        """End the current request: another may follow, or the connection is closed."""
+        request = self.request
+        if request is None:
+            return
+        if not request.complete and self.transport is not None:
+            self.run(self._linger(request))
+            return
+        self.request = None
+        self.idle_from = self._loop.time()
+        if not self.reply.persistent or self.ending:
+            self._hang_up()
+        elif self.intake.head_bytes:
+            self._owe()
+
+    async def _linger(self, request: "ClientRequest") -> None:
+        if request.body is not None:
+            await linger(request.body)
+            if not request.complete:
+                self.request = None
+                self._hang_up()
+
     # Write...
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the transport.
-
-        Raises:
-            ClientGoneError: the client has gone.
-        """
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            raise ClientGoneError("the client has gone")
-        self.written += len(data)
-        transport.write(data)
 
     def pause_writing(self) -> None:
         """Start to watch: the kernel takes no more for now."""
-        super().pause_writing()
+        self.writing_paused = True
         self._watch.add(self)
 
     def resume_writing(self) -> None:
         """Stop watching: the kernel has taken everything."""
-        super().resume_writing()
+        self.writing_paused = False
         self._watch.discard(self)
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-
-    async def taken(self) -> None:
-        """Wait until the kernel has taken all that was written.
-
-        Raises:
-            ClientGoneError: the client has gone.
-        """
-        self._room = self._loop.create_future()
-        try:
-            await self._room
-        finally:
-            self._room = None
-        if self.transport is None:
-            raise ClientGoneError("the client has gone")
+        self._make_room()
 
     # Inspect...
 
     @property
-    def buffered(self) -> int:
-        """Bytes that wait in the transport."""
-        return buffered(self.transport) + buffered(self.below)
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor, -1 once it is closed."""
-        return descriptor_of(self.transport)
-
-    @property
-    def left(self) -> bool:
-        """Whether the connection is closed."""
-        return self.transport is None
-
-    @property
     def may_switch(self) -> bool:
         """Whether all that comes behind the current request is held for a tunnel."""
-        return self.intake.held is not None and not self._messages
+        return self.intake.held is not None and not self.intake.requests
 
     @property
     def was_reset(self) -> bool:
@@ -322,13 +267,16 @@ class ClientConnection(web.RequestHandler):
     @property
     def ending(self) -> bool:
         """Whether no further request will be read from this client."""
-        last = (self.half_closed or self.intake.sealed) and not self._messages
-        return last or self._close or self.server.draining
+        if self._closing or self.server.draining:
+            return True
+        intake = self.intake
+        last = self.half_closed or (intake.sealed and intake.error is None)
+        return last and not intake.requests
 
     @property
     def idle_since(self) -> float | None:
         """When this connection became idle; None while it is served or closing."""
-        if self._waiter is None or self._waiter.done() or self._messages:
+        if self.request is not None or self._closing or not self.caller.admitted:
             return None
         return self.idle_from
 
@@ -347,6 +295,7 @@ class ClientConnection(web.RequestHandler):
         Raises:
             ClientGoneError: the client has gone.
         """
+        self.flush()
         transport = self.transport
         if transport is None or transport.is_closing():
             raise ClientGoneError("the client has gone")
@@ -360,18 +309,54 @@ class ClientConnection(web.RequestHandler):
 
     def handed_back(self) -> None:
         """Forget the client, whose transport has been closed elsewhere."""
-        self._task_handler = None  # or it would be cancelled: it is what runs
-        self.connection_lost(None)
+        self._forget(None)
 
     # Close...
 
+    def _hang_up(self) -> None:
+        """Close behind the last response."""
+        if self._closing or self.transport is None:
+            return
+        self._closing = True
+        self.flush()
+        if self.below is not None and self.writing_paused:
+            # The loops give TLS a time to close, in which it must have written.
+            self._task = self._loop.create_task(self._hang_up_slowly())
+        else:
+            self.caller.done(self)
+            hang_up(self.transport, self.below)
+
+    async def _hang_up_slowly(self) -> None:
+        with contextlib.suppress(ClientGoneError):
+            await self.taken()
+        if self.transport is not None:
+            self.caller.done(self)
+            hang_up(self.transport, self.below)
+
+    def close(self) -> None:
+        """Serve nothing after what is being served (aiohttp's server calls this)."""
+        if self.request is None:
+            self._hang_up()
+        self._closing = True
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
+        """End at once what is being served, and close (aiohttp's server calls this)."""
+        del timeout
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        elif self.exchange is not None:
+            self.server.handler.abandon(self, self.caller.visit)
+        self.force_close()
+
     def force_close(self) -> None:
         """Close behind what has been written, and serve nothing more."""
+        self._closing = True
+        self.flush()
         if self.transport is not None:
             self.caller.ended_here = True
             hang_up(self.transport, self.below)
             self.transport = None
-        super().force_close()
 
     def reset(self) -> None:
         """Close with RST: the client must not take what it got for a whole response."""
@@ -380,14 +365,24 @@ class ClientConnection(web.RequestHandler):
             reset(self.transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the client, and wake whoever waits for it."""
+        """Forget the client, and end whatever was done for it."""
+        visit = self.caller.visit
+        self._forget(exc)
+        if self._task is not None:
+            self._task.cancel()
+        elif self.exchange is not None:
+            self.server.handler.abandon(self, visit)
+
+    def _forget(self, exc: BaseException | None) -> None:
         self._watch.discard(self)
         self.server.pending.discard(self)
-        unused = not (self._request_count or self._force_close or self._close)
-        super().connection_lost(exc)
+        unused = self._fresh and not self._closing
+        self.transport = None
+        self._closing = True
+        self.server.lost(self, exc)
+        self.intake.end(client_left())
         if self.private is not None:
             self.private.close()
         if self.intercepted is not None and unused:
             self.intercepted.unused(self)
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._make_room()

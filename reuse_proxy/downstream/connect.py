@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from reuse_proxy.downstream.refusals import host_missing
 from reuse_proxy.errors import AccessDeniedError, RequestError, status_of
-from reuse_proxy.http.headers import read_request_fields
+from reuse_proxy.http.request_fields import read_request_fields
 from reuse_proxy.http.target import Origin, parse_connect
 
 if TYPE_CHECKING:
@@ -82,11 +83,12 @@ class ConnectHandler:
 
     def _read(self, request: "ClientRequest") -> tuple[Origin, bytes | None]:
         """Read what is asked for (RFC 9110 section 9.3.6)."""
-        message = request.message
         if request.connection.intercepted is not None:
             raise RequestError("A CONNECT inside of an intercepted one is refused.")
-        origin = parse_connect(message.path.encode("utf-8", "surrogateescape"))
-        fields = read_request_fields(message.raw_headers, traced=False)
+        origin = parse_connect(request.target)
+        fields = read_request_fields(request.raw_fields, traced=False)
+        if fields.host is None and not request.http10:
+            raise host_missing()
         if fields.length or fields.coding:
             raise RequestError(
                 "A CONNECT request has no body: Content-Length and Transfer-Encoding "

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from reuse_proxy.downstream.refusals import body_too_slow, head_too_slow
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
-
     from reuse_proxy.downstream.client import ClientConnection
+    from reuse_proxy.downstream.request import ClientBody
 
 
 class Deadlines:
@@ -21,7 +20,7 @@ class Deadlines:
     __slots__ = ("_progress", "awaited_body", "since")
 
     def __init__(self) -> None:
-        self.awaited_body: StreamReader | None = None
+        self.awaited_body: ClientBody | None = None
         self.since = 0.0
         # How much had been written to a half-closed client when it was looked at last.
         self._progress = 0
@@ -32,7 +31,7 @@ class Deadlines:
         times = client.server.timeouts
         if self.awaited_body is not None:
             if waited >= times.body:
-                self.awaited_body.set_exception(body_too_slow(times.body))
+                self.awaited_body.fail(body_too_slow(times.body))
             return True
         if client.half_closed:
             if client.written != self._progress:

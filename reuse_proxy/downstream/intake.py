@@ -1,236 +1,267 @@
-"""What aiohttp's parser has made of a client's bytes, judged before it is served.
+"""Requests out of a client's bytes: llhttp's callbacks as heads and body pieces.
 
-Part of the seam to aiohttp, with ``client`` and ``listener``.  The parser loses bytes
-behind a request to upgrade and makes a trailer a field of the next request: from there
-on the connection is sealed, and nothing that follows is taken for a request.
+No I/O: bytes go in through :meth:`Intake.feed`, requests are taken out of its queue.
+The limits that llhttp leaves to its user are kept here.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import _ErrInfo
+import httptools
 
 from reuse_proxy.downstream.refusals import (
+    MAX_FIELD_BYTES,
+    MAX_FIELDS,
     MAX_HEAD_BYTES,
-    cause_of,
+    MAX_TARGET_BYTES,
+    body_malformed,
+    framing_in_trailer,
     head_too_large,
-    is_oversized,
+    overhead_without_end,
+    target_too_long,
+    translate,
 )
-from reuse_proxy.errors import RequestError
-from reuse_proxy.http.headers import protocols_of
+from reuse_proxy.downstream.request import ClientBody, ClientRequest
+from reuse_proxy.http.request_fields import protocols_of
 
 if TYPE_CHECKING:
-    from collections import deque
+    from reuse_proxy.downstream.client import ClientConnection
+    from reuse_proxy.errors import ProxyError
 
-    from aiohttp import StreamReader
-
+# A client that pipelines more than this is not read from until it has been served.
+MAX_QUEUED: Final = 32
+# What is parsed in one go: some 1,500 requests at most.
+_PIECE_BYTES: Final = 64 * 1024
 # Chunk extensions and trailers carry no content; this much in a row is an attack.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 _MAX_HELD_BYTES: Final = 64 * 1024
-# How a chunked body without trailers ends; no trailer can look like it.
-_BARE_END: Final = b"\r\n0\r\n\r\n"
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+_CHUNKED: Final = b"Transfer-Encoding: chunked"
 
 
 class Intake:
-    """The requests of one client, as the parser queues them.
+    """Reads the requests of one client, one after another.
 
     Attributes:
+        requests: those whose head has come, until they are taken.
         head_bytes: how much of a head has come that is not complete, at least.
+        unparsed: bytes for which there was no room yet.
         held: bytes behind a request to switch protocols; None where there is none.
         sealed: no request follows those that are queued.
+        error: why not, if the client is to be told.
     """
 
     __slots__ = (
-        "_before",
-        "_body",
-        "_body_bytes",
-        "_messages",
+        "_client",
+        "_fed",
+        "_in_head",
         "_overhead",
-        "_tail",
-        "_upload",
+        "_parser",
+        "_raw",
+        "_request",
+        "_resuming",
+        "_target",
+        "error",
         "head_bytes",
         "held",
+        "requests",
         "sealed",
+        "unparsed",
     )
 
-    def __init__(self, messages: "deque[Any]") -> None:
-        self._messages = messages
-        # The newest request's body, and the newest chunked one until its end is judged.
-        self._body: StreamReader | None = None
-        self._upload: StreamReader | None = None
-        self._tail = b""
-        self._body_bytes = 0
-        self._overhead = 0
-        # The last bytes of the head that is not complete: its end may be split.
-        self._before = b""
+    def __init__(self, client: "ClientConnection") -> None:
+        self._client = client
+        self._parser = httptools.HttpRequestParser(self)
+        self._raw: list[tuple[bytes, bytes]] = []
+        self._target = b""
+        # Whose head or body is being read; None between two requests.
+        self._request: ClientRequest | None = None
+        self._in_head = self._resuming = False
+        self._overhead = self._fed = 0
+        self.unparsed = b""
+        self.requests: deque[ClientRequest] = deque()
         self.head_bytes = 0
         self.held: bytearray | None = None
         self.sealed = False
+        self.error: ProxyError | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Read more bytes, or hold them for whatever is switched to."""
+        if self.held is not None:
+            self.held += data
+        elif len(data) > _PIECE_BYTES or self.unparsed:
+            self.unparsed += data
+            self.read_on()
+        elif not self.sealed:
+            self._parse(data)
+
+    def read_on(self) -> None:
+        """Read what waits, as long as there is room for requests."""
+        data, at = self.unparsed, 0
+        while at < len(data) and len(self.requests) < MAX_QUEUED:
+            if self.sealed:
+                break
+            self._parse(data[at : at + _PIECE_BYTES])
+            at += _PIECE_BYTES
+        rest = data[at:]
+        self.unparsed = b""
+        if self.held is not None:
+            self.held += rest
+        elif not self.sealed:
+            self.unparsed = rest
 
     @property
-    def in_body(self) -> bool:
-        """Whether a body has begun and not ended."""
-        return self._body is not None and not self._body.is_eof()
+    def full(self) -> bool:
+        """Whether there is no room for more: its client must not be read from."""
+        if self.held is not None:
+            return len(self.held) > _MAX_HELD_BYTES
+        request = self._request
+        if request is not None and request.body is not None and request.body.full:
+            return True
+        return bool(self.unparsed) or len(self.requests) >= MAX_QUEUED
 
-    def is_plain(self, data: bytes) -> bool:
-        """Tell whether bytes were one whole head and nothing else, as nearly always."""
-        if len(self._messages) != 1:
-            return False
-        head, content = self._messages[0]
-        whole = content is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
-        alone = not self.head_bytes and self._upload is None and not self.sealed
-        if not (whole and alone and len(data) <= MAX_HEAD_BYTES):
-            return False
-        return isinstance(head, RawRequestMessage) and not head.upgrade
+    def end(self, error: "ProxyError") -> None:
+        """Take the end of the connection: no more of a body will come."""
+        request = self._request
+        if request is not None and request.body is not None:
+            request.body.fail(error)
 
-    def judge(
-        self,
-        data: bytes,
-        known: int,
-        *,
-        in_body: bool,
-        current: "StreamReader | None",
-        paused: bool,
-        tail: bytes | None,
-    ) -> None:
-        """Apply what aiohttp does not to what its parser has made of some bytes.
+    # Parse...
 
-        Args:
-            data: the bytes.
-            known: how many messages were queued before.
-            in_body: :attr:`in_body` before.
-            current: the body of the request that is being served.
-            paused: the parser has stopped, and holds more bytes.
-            tail: what the parser has kept behind CONNECT or a WebSocket handshake.
-        """
-        messages = self._messages
-        if self._upload is not None or len(messages) > known:
-            if self.head_bytes + len(data) > MAX_HEAD_BYTES:
-                self._refuse_oversized()
-            self._judge_messages(data, known, current, paused=paused, tail=tail)
-        self.head_bytes = self._early_bytes(data, known, in_body=in_body)
-        self._before = data[-3:] if self.head_bytes else b""
-        if len(messages) > known:
-            self._body = messages[-1][1]
+    def _parse(self, data: bytes) -> None:
+        in_head, request = self._in_head, self._request
+        self._fed = len(data)
+        size = 0 if request is None or request.body is None else request.body.size
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            self._switch(data[exc.args[0] :])
+        except httptools.HttpParserError as exc:
+            self._fail(exc, data)
+        if self._in_head:
+            self._count_head(len(data), begun_before=in_head)
+        elif self._request is not None:
+            self._count_overhead(self._request, len(data), before=size)
 
-    def count_overhead(self, content: "StreamReader", size: int) -> None:
+    def _count_head(self, size: int, *, begun_before: bool) -> None:
+        # Where in these bytes it began is not known: at least one is its own.
+        self.head_bytes = self.head_bytes + size if begun_before else 1
+        if self.head_bytes > MAX_HEAD_BYTES:
+            self._seal(head_too_large())
+
+    def _count_overhead(self, request: ClientRequest, size: int, before: int) -> None:
         """Bound chunk extensions and trailers (RFC 9112 section 7.1.1)."""
-        if content.total_bytes != self._body_bytes:
-            self._body_bytes = content.total_bytes
+        if request.body is None:
+            request.body = ClientBody(self._client)
+        body = request.body
+        if body.size != before:
             self._overhead = 0
             return
         self._overhead += size
-        if self._overhead > _MAX_OVERHEAD_BYTES and not content.is_eof():
-            content.set_exception(
-                RequestError("The request sends chunk extensions without end.")
-            )
+        if self._overhead > _MAX_OVERHEAD_BYTES:
+            body.fail(overhead_without_end())
+            self.sealed = True
 
-    def count_head(self, data: bytes) -> bool:
-        """Count the bytes of a head that is waited for; tell whether it begins."""
-        begins = not self.head_bytes
-        if begins and not data.strip(b"\r\n"):
-            return False
-        self.head_bytes += len(data)
-        self._before = (self._before + data)[-3:]
-        return begins
-
-    def hold(self, data: bytes) -> bool:
-        """Keep bytes for whatever is switched to; tell whether they are too many."""
-        if self.held is None:
-            return False
-        self.held += data
-        return len(self.held) > _MAX_HELD_BYTES
-
-    def _judge_messages(
-        self,
-        data: bytes,
-        known: int,
-        current: "StreamReader | None",
-        *,
-        paused: bool,
-        tail: bytes | None,
-    ) -> None:
-        messages = self._messages
-        upload, self._upload = self._upload, None
-        self._tail = data[-7:] if len(data) > 6 else (self._tail + data)[-7:]
-        for index in range(known, len(messages)):
-            message, content = messages[index]
-            if not isinstance(message, RawRequestMessage):
-                self._fail_body(messages[index - 1][1] if index else current, message)
-                if self.sealed:
-                    self._drop_from(index)
-                return
-            # There may have been a trailer, which would be one of its fields now
-            # (RFC 9110 section 6.5.1).
-            self.sealed = self.sealed or upload is not None
-            if self.sealed:
-                self._drop_from(index)
-                return
-            upload = content if message.chunked else None
-            if message.upgrade:
-                alone = data if index == known else None
-                self._judge_switch(message, content, alone, tail)
-        self._note_upload(upload, paused=paused)
-
-    def _note_upload(self, upload: "StreamReader | None", *, paused: bool) -> None:
-        """Remember a chunked body until its end, which is where a trailer may be."""
-        if upload is not None:
-            if not upload.is_eof():
-                self._upload = upload
-            elif paused or self._tail != _BARE_END:
-                # The parser that is paused holds bytes that came after this body.
-                self.sealed = True
-
-    def _judge_switch(
-        self,
-        message: RawRequestMessage,
-        content: "StreamReader",
-        data: bytes | None,
-        tail: bytes | None,
-    ) -> None:
+    def _switch(self, behind: bytes) -> None:
         """Hold what follows a request to switch protocols: it may not be HTTP.
 
-        Where it cannot be told what followed, or a body comes first, nothing is
-        switched, and no further request is believed either.
+        llhttp takes everything that follows any Upgrade for another protocol's.
         """
-        bodyless = content is EMPTY_PAYLOAD
-        if tail is None and data is not None and bodyless:
-            data = self._before + data if self.head_bytes else data.lstrip(b"\r\n")
-            tail = data.partition(b"\r\n\r\n")[2]
-        connect = message.method == "CONNECT"
-        if not (connect or protocols_of(message.headers.get("Upgrade", ""))):
-            self.sealed = tail != b""
-            return
+        request = self.requests[-1]
+        connect = request.method == "CONNECT"
+        offer = (request.field(b"upgrade") or b"").decode("latin-1")
+        wanted = connect or bool(protocols_of(offer))
+        length = request.field(b"content-length")
+        coding = request.field(b"transfer-encoding")
+        if not connect and (length or coding) is not None:
+            self._read_body(request, length, behind)
+        elif wanted:
+            self.sealed = True
+            self.held = bytearray(behind)
+        elif behind:
+            self._parse(behind)
+
+    def _read_body(
+        self, request: ClientRequest, length: bytes | None, behind: bytes
+    ) -> None:
+        """Have the parser read a body that it took for another protocol's bytes."""
+        self._request, self._resuming = request, True
+        framing = _CHUNKED if length is None else b"Content-Length: " + length
+        self._parse(b"POST / HTTP/1.1\r\n%b\r\n\r\n%b" % (framing, behind))
+
+    def _fail(self, exc: httptools.HttpParserError, data: bytes) -> None:
+        """Read no more: it cannot be told what follows."""
+        request = self._request
+        if request is not None:
+            if request.body is None:
+                request.body = ClientBody(self._client)
+            request.body.fail(body_malformed(exc))
+            self._request = None
+            self.sealed = True
+        elif self.requests and self.requests[-1].asked_to_close:
+            self.sealed = True  # what follows a last request is nothing to us
+        else:
+            self._client.server.note_refusal(exc)
+            self._seal(translate(exc, data))
+
+    def _is_too_large(self, raw: list[tuple[bytes, bytes]]) -> bool:
+        if self.head_bytes + self._fed <= MAX_FIELD_BYTES:
+            return False
+        sizes = [len(name) + len(value) + 4 for name, value in raw]
+        whole = len(self._target) + sum(sizes)
+        return whole > MAX_HEAD_BYTES or max(sizes, default=0) > MAX_FIELD_BYTES
+
+    def _seal(self, error: "ProxyError") -> None:
+        self._in_head = False
+        self.head_bytes = 0
         self.sealed = True
-        if tail is not None and (connect or bodyless):
-            self.held = bytearray(tail)
+        self.error = error
 
-    def _early_bytes(self, data: bytes, known: int, *, in_body: bool) -> int:
-        """Return how much of a head has come that no one waits for yet, at least."""
-        if self.sealed:
-            return 0
-        if len(self._messages) > known:
-            _, content = self._messages[-1]
-            whole = content is not EMPTY_PAYLOAD or data.endswith(b"\r\n\r\n")
-            return 0 if whole else 1
-        if in_body:
-            return 0  # where the body ended in these bytes is not known
-        return self.head_bytes + len(data.lstrip(b"\r\n"))
+    # httptools' callbacks...
 
-    def _refuse_oversized(self) -> None:
-        messages = self._messages
-        for index, (message, _) in enumerate(messages):
-            if isinstance(message, RawRequestMessage) and is_oversized(message):
-                messages[index] = (_ErrInfo(431, head_too_large(), ""), EMPTY_PAYLOAD)
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        if not self._resuming:
+            self._in_head = True
+            self._target = b""
+            self._raw = []
 
-    def _fail_body(self, content: "StreamReader | None", error: _ErrInfo) -> None:
-        """Tell the reader of the body in which the parser has given up."""
-        if content is not None and not content.is_eof():
-            content.set_exception(
-                RequestError(f"The request body is malformed: {cause_of(error.exc)}.")
-            )
+    def on_url(self, part: bytes) -> None:
+        """Keep the target, which may come in parts."""
+        self._target = self._target + part if self._target else part
+        if len(self._target) > MAX_TARGET_BYTES:
+            raise target_too_long()
 
-    def _drop_from(self, index: int) -> None:
-        while len(self._messages) > index:
-            self._messages.pop()
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field; those behind a body are trailers, which are dropped."""
+        if self._in_head:
+            self._raw.append((name, value))
+        elif not self._resuming and name.lower() in _FRAMING:
+            raise framing_in_trailer()
+
+    def on_headers_complete(self) -> None:
+        """Queue a request whose head has come."""
+        if self._resuming:
+            self._resuming = False
+            return
+        raw = self._raw
+        if len(raw) > MAX_FIELDS or self._is_too_large(raw):
+            raise head_too_large()
+        self._in_head = False
+        self.head_bytes = 0
+        self._request = ClientRequest(self._parser, self._target, raw, self._client)
+        self.requests.append(self._request)
+
+    def on_body(self, data: bytes) -> None:
+        """Hand body bytes to whoever reads them."""
+        request = self._request
+        if request is not None:
+            if request.body is None:
+                request.body = ClientBody(self._client)
+            request.body.feed(data)
+
+    def on_message_complete(self) -> None:
+        """End a request, and the body if it has one."""
+        request, self._request = self._request, None
+        if request is not None and request.body is not None:
+            request.body.finish()

@@ -1,6 +1,6 @@
-"""Accepting clients: aiohttp's ``web.Server`` with our limits, timers and errors.
+"""Accepting clients: aiohttp's ``web.Server`` with our protocol, limits and timers.
 
-The seam to aiohttp, together with ``client``.
+The seam to aiohttp, whose sites and runner accept connections and stop doing so.
 """
 
 import asyncio
@@ -8,31 +8,21 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http_parser import HttpRequestParser
 
 from reuse_proxy.downstream.client import ClientConnection
-from reuse_proxy.downstream.refusals import (
-    MAX_FIELD_BYTES,
-    MAX_FIELDS,
-    MAX_TARGET_BYTES,
-    cause_of,
-    translate,
-)
-from reuse_proxy.errors import ProxyError, SettingsError
+from reuse_proxy.downstream.refusals import cause_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import httptools
 
     from reuse_proxy.downstream.admission import Admission
     from reuse_proxy.downstream.callers import Callers
     from reuse_proxy.downstream.intercept import Intercepted
-    from reuse_proxy.downstream.reply import Reply
-    from reuse_proxy.downstream.request import ClientRequest
+    from reuse_proxy.downstream.proxy import ProxyHandler
     from reuse_proxy.downstream.stall import StallWatch
 
 log = logging.getLogger(__name__)
 
-_READ_BUFFER_BYTES: Final = 64 * 1024
 _SWEEP_S: Final = 0.5
 _LOG_INTERVAL_S: Final = 1.0
 
@@ -53,7 +43,7 @@ class ProxyServer(web.Server):
 
     def __init__(
         self,
-        handler: "Callable[[ClientRequest], Awaitable[Reply]]",
+        handler: "ProxyHandler",
         *,
         admission: "Admission",
         callers: "Callers",
@@ -61,22 +51,8 @@ class ProxyServer(web.Server):
         timeouts: Timeouts,
         idle_timeout: float,
     ) -> None:
-        if HttpRequestParser.__module__ != "aiohttp._http_parser":
-            raise SettingsError(
-                "aiohttp runs without its C parser, which alone is strict enough for "
-                "a proxy; unset AIOHTTP_NO_EXTENSIONS or install a binary wheel."
-            )
-        super().__init__(
-            cast("Any", handler),
-            handler_cancellation=True,
-            access_log=None,
-            tcp_keepalive=False,
-            auto_decompress=False,
-            max_line_size=MAX_TARGET_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-            max_headers=MAX_FIELDS,
-            read_bufsize=_READ_BUFFER_BYTES,
-        )
+        # It would call this for requests that its own protocol has parsed.
+        super().__init__(cast("Any", handler))
         self.handler = handler
         self.admission = admission
         self.callers = callers
@@ -91,9 +67,14 @@ class ProxyServer(web.Server):
         self.pending: set[ClientConnection] = set()
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> ClientConnection:  # type: ignore[override]  # not aiohttp's
         """Make the protocol of one client connection."""
-        return ClientConnection(self, loop=self._loop, **self._kwargs)
+        return ClientConnection(self, loop=self._loop)
+
+    @property
+    def clients(self) -> "list[ClientConnection]":
+        """The clients that are connected."""
+        return cast("list[ClientConnection]", self.connections)
 
     def replace(
         self,
@@ -105,21 +86,20 @@ class ProxyServer(web.Server):
     ) -> ClientConnection:
         """Serve on another transport, TLS, the client that gave its own away."""
         self.admission.leave(client)
-        inner = cast("ClientConnection", self())
+        inner = self()
         inner.below, inner.intercepted = below, intercepted
         inner.caller = client.caller
         inner.written, inner.received = client.written, client.received
         transport.set_protocol(inner)
         inner.connection_made(transport)
-        self._connections.pop(client, None)
+        self._forget(client)
         return inner
 
     def start_draining(self) -> None:
         """Close idle clients, and the others after their response."""
         self.draining = True
         self._left.clear()
-        for client in cast("list[ClientConnection]", self.connections):
-            # Not aiohttp's close(), which stops uploads that are on their way, too.
+        for client in self.clients:
             if client.idle_since is not None:
                 client.force_close()
 
@@ -128,26 +108,25 @@ class ProxyServer(web.Server):
         if self._connections:
             await self._left.wait()
 
-    def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
-    ) -> None:
+    def opened(self, client: ClientConnection, transport: asyncio.Transport) -> None:
+        """Enter a client."""
+        self._connections[cast("Any", client)] = transport
+
+    def lost(self, client: ClientConnection, exc: BaseException | None) -> None:
         """Forget a client; tell whoever waits for the last one."""
-        super().connection_lost(handler, exc)
-        self._connections.pop(handler, None)
-        client = cast("ClientConnection", handler)
+        self._forget(client)
         self.admission.leave(client)
         if client.caller.admitted:
             self.callers.leave(client, broken=isinstance(exc, ConnectionError))
         if not self._connections:
             self._left.set()
 
-    def unparsed(self, exc: BaseException) -> "ProxyError":
-        """Return the error for what aiohttp's parser refused, and log it."""
-        error = translate(exc)
-        self.log_limited(
-            logging.INFO, "refused a request with %d: %s", error.status, cause_of(exc)
-        )
-        return error
+    def _forget(self, client: ClientConnection) -> None:
+        self._connections.pop(cast("Any", client), None)
+
+    def note_refusal(self, exc: "httptools.HttpParserError") -> None:
+        """Log that bytes are no request."""
+        self.log_limited(logging.INFO, "refused a request: %s", cause_of(exc))
 
     def now(self) -> float:
         """Return the loop's time, in seconds."""
@@ -181,7 +160,7 @@ class ProxyServer(web.Server):
         for client in list(self.pending):
             if not client.deadlines.check(client, now):
                 self.pending.discard(client)
-        for client in cast("list[ClientConnection]", self.connections):
+        for client in self.clients:
             idle_since = client.idle_since
             if idle_since is not None and now - idle_since >= self._idle_timeout:
                 client.force_close()

@@ -1,85 +1,97 @@
-"""Why a request is refused before it is one: limits, and aiohttp's errors as ours."""
+"""Why a request is refused before it is one: limits, and llhttp's errors as ours."""
 
 import re
 from typing import Final
 
-from aiohttp.http_exceptions import (
-    BadHttpMessage,
-    BadHttpMethod,
-    InvalidHeader,
-    InvalidURLError,
-    LineTooLong,
-)
-from aiohttp.http_parser import RawRequestMessage
+import httptools
 
 from reuse_proxy.errors import ProxyError, RequestError
 
-# Two different numbers, so that an error tells which of the two was exceeded.
 MAX_TARGET_BYTES: Final = 16 * 1024
 MAX_FIELD_BYTES: Final = 32 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 256
-# The parser quotes the line in which it did not find a method of its table.
-_METHOD: Final = re.compile(r"""b['"][!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ ]+ HTTP/1\.""")
+# A line that asks for something, by a method that is not in llhttp's table.
+_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ ]+ HTTP/1\.")
+_TLS_HANDSHAKE: Final = b"\x16\x03"
 
 
-def translate(exc: BaseException | None) -> ProxyError:
-    """Turn what aiohttp raises before a handler runs into an error of ours."""
+def translate(exc: httptools.HttpParserError, data: bytes) -> ProxyError:
+    """Turn what llhttp says of a request's head into an error of ours.
+
+    Args:
+        exc: what it says.
+        data: the bytes among which it gave up.
+    """
+    error: ProxyError
     match exc:
-        case ProxyError():
-            error: ProxyError = exc
-        case LineTooLong() if exc.args[1] == MAX_TARGET_BYTES:
-            error = RequestError(
-                f"The request target is longer than {MAX_TARGET_BYTES} bytes.",
-                status=414,
-            )
-        case BadHttpMessage() if _is_too_large(exc):
-            error = head_too_large()
-        case InvalidURLError():
+        case httptools.HttpParserCallbackError(__context__=ProxyError() as own):
+            error = own
+        case httptools.HttpParserCallbackError():
+            raise exc
+        case httptools.HttpParserInvalidURLError():
             error = RequestError(
                 f"The request target is malformed ({cause_of(exc)}); it is a URL of"
                 " printable ASCII, and all else in it is percent-encoded."
             )
-        case BadHttpMethod() if _METHOD.search(exc.message):
-            error = RequestError(
-                "The request's method is not one that this proxy knows.", status=501
-            )
-        case BadHttpMethod() if "HTTPS" in exc.message:
+        case httptools.HttpParserInvalidMethodError() if data[:2] == _TLS_HANDSHAKE:
             error = RequestError(
                 "What came here is TLS; a proxy's own URL begins with http://, "
                 "also where it is to carry https:// requests."
             )
-        case BadHttpMessage():
-            error = RequestError(f"The request is not valid HTTP/1.1: {cause_of(exc)}.")
+        case httptools.HttpParserInvalidMethodError() if _METHOD.match(_last(data)):
+            error = RequestError(
+                "The request's method is not one that this proxy knows.", status=501
+            )
         case _:
-            error = internal_error()
+            error = RequestError(f"The request is not valid HTTP/1.1: {cause_of(exc)}.")
     return error
 
 
-def cause_of(exc: BaseException) -> str:
-    """Say what the parser minded, without the part of the head that it quotes."""
-    match exc:
-        case LineTooLong():
-            return "a line is too long"
-        case InvalidHeader():
-            return "a field line is malformed"
-        case InvalidURLError() if "\n" not in exc.message:
-            return "it has no valid host"
-        case BadHttpMessage():
-            said = exc.message.removeprefix("Bad status line:\n").strip()
-            return said.partition("\n")[0].rstrip(":.")
-        case _:
-            return type(exc).__name__
+def _last(data: bytes) -> bytes:
+    """Return the last head among some bytes."""
+    return data.rstrip(b"\r\n").rpartition(b"\r\n\r\n")[2].lstrip(b"\r\n")
 
 
-def is_oversized(message: RawRequestMessage) -> bool:
-    """Tell whether a head that has been parsed is larger than allowed in all."""
-    size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-    return size > MAX_HEAD_BYTES
+def cause_of(exc: httptools.HttpParserError) -> str:
+    """Say what the parser minded, as llhttp says it."""
+    return str(exc) or type(exc).__name__
 
 
-def _is_too_large(exc: BadHttpMessage) -> bool:
-    return isinstance(exc, LineTooLong) or "Too many headers" in exc.message
+def body_malformed(exc: httptools.HttpParserError) -> ProxyError:
+    """Return the error for a body in which the parser has given up."""
+    if isinstance(exc.__context__, ProxyError):
+        return exc.__context__
+    return RequestError(f"The request body is malformed: {cause_of(exc)}.")
+
+
+def overhead_without_end() -> ProxyError:
+    """Return the error for a body that is all chunk extensions or trailers."""
+    return RequestError("The request sends chunk extensions without end.")
+
+
+def client_left() -> ProxyError:
+    """Return the error for a body whose client has gone."""
+    return RequestError("The client went away during its upload.")
+
+
+def framing_in_trailer() -> ProxyError:
+    """Return the error for a trailer that would be about framing."""
+    return RequestError(
+        "The request has a trailer that belongs into its head (RFC 9110 section 6.5.1)."
+    )
+
+
+def host_missing() -> ProxyError:
+    """Return the error for a request of HTTP/1.1 that does not name its host."""
+    return RequestError("The request has no Host field (RFC 9112 section 3.2).")
+
+
+def target_too_long() -> ProxyError:
+    """Return the error for a target beyond the limit."""
+    return RequestError(
+        f"The request target is longer than {MAX_TARGET_BYTES} bytes.", status=414
+    )
 
 
 def head_too_large() -> ProxyError:

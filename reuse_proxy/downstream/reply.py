@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.errors import ProxyError
-    from reuse_proxy.http.headers import ResponseFields
-    from reuse_proxy.upstream.response import ResponseHead
+    from reuse_proxy.http.response_fields import ResponseFields
+    from reuse_proxy.upstream.head import ResponseHead
 
 _NONE: Final = Framing.NONE
 _CLOSE: Final = Framing.CLOSE
@@ -40,8 +40,16 @@ _PHRASES: Final = {
 }
 
 
+# What may follow the status line of a response over HTTP/1.1, and over HTTP/1.0.
+ViaLines = tuple[bytes, bytes]
+_STATUS_LINES: Final = {
+    (status, phrase): b"HTTP/1.1 %d %b\r\n" % (status, phrase)
+    for status, phrase in _PHRASES.items()
+}
+
+
 class ClientGoneError(ConnectionError):
-    """The client's connection is closed; aiohttp expects this family of errors."""
+    """The client's connection is closed."""
 
 
 class Reply:
@@ -57,16 +65,14 @@ class Reply:
         "status_sent",
     )
 
-    def __init__(self, request: "ClientRequest", via: bytes) -> None:
+    def __init__(self, request: "ClientRequest", via: ViaLines) -> None:
         self._connection: ClientConnection = request.connection
         self._method = request.method
         self._http10 = request.http10
         self._via = via
         self._framing = _NONE
         self.status_sent = 0
-        self.persistent = not (
-            request.http10 or request.message.should_close or request.connection.ending
-        )
+        self.persistent = not (request.http10 or request.asked_to_close)
 
     # Relay...
 
@@ -94,7 +100,7 @@ class Reply:
             head.reason,
             b"".join(_without_length(fields)),
             fields.upgrade,
-            b"Via: 1.1 %b\r\n" % self._via,
+            self._via[0],
         )
 
     def send_head(
@@ -109,20 +115,19 @@ class Reply:
         """
         fields = head.fields
         self._framing = reply_framing(
-            method=self._method,
-            status=head.status,
-            has_length=fields.length is not None,
-            http10=self._http10,
+            self._method, head.status, fields.length is not None, self._http10
         )
         if head.status == 204:
             _without_length(fields)
         if self._framing is _CLOSE or self._connection.ending:
             self.persistent = False
         self.status_sent = head.status
+        status, reason = head.status, head.reason
+        line = _STATUS_LINES.get((status, reason))
         pieces = [
-            b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason),
+            line or b"HTTP/1.1 %d %b\r\n" % (status, reason),
             *fields.lines,
-            b"Via: %b %b\r\n" % (b"1.0" if head.http10 else b"1.1", self._via),
+            self._via[head.http10],
         ]
         if not fields.has_date:
             pieces.append(b"Date: %b\r\n" % http_date())
@@ -131,8 +136,9 @@ class Reply:
         if not self.persistent:
             pieces.append(b"Connection: close\r\n")
         pieces.append(b"\r\n")
-        pieces += self._framed(body, complete=complete)
-        self._write(b"".join(pieces))
+        chunked = self._framing is _CHUNKED
+        pieces += self._framed(body, complete=complete) if chunked else body
+        self._connection.write(b"".join(pieces))
 
     def send_body(self, body: list[bytes], *, complete: bool) -> None:
         """Write more of the body."""
@@ -180,6 +186,8 @@ class Reply:
         self, status: int, text: str, fields: list[bytes] | None = None
     ) -> None:
         """Answer with a page of our own."""
+        if self._connection.ending:
+            self.persistent = False
         self.status_sent = status
         self._write(
             plain_response(

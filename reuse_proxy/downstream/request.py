@@ -1,63 +1,129 @@
-"""A client's request and its body, as aiohttp's parser hands them over."""
+"""A client's request and its body, as the intake has read them."""
 
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import HttpVersion11, web
-from aiohttp.http_exceptions import BadHttpMessage
-
-from reuse_proxy.downstream.refusals import body_too_large, cause_of
-from reuse_proxy.errors import ProxyError, RequestError
+from reuse_proxy.downstream.refusals import body_too_large
+from reuse_proxy.errors import ProxyError
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
-    from aiohttp.http_parser import RawRequestMessage
+    import httptools
 
     from reuse_proxy.downstream.client import ClientConnection
 
 _LINGER_S: Final = 5.0
+# Body bytes held until they are read: the client pauses at the upper mark.
+_HIGH_WATER: Final = 256 * 1024
 
 
 class ClientRequest:
-    """One request as aiohttp's parser hands it over.
+    """One request: its head, and its body where it has one.
 
-    Stands in for ``BaseRequest``, which rebuilds the URL of every absolute-form
-    target; this proxy never looks at it.
+    Attributes:
+        raw_fields: name and value of each line, as received.
+        asked_to_close: no request follows it.
     """
 
-    __slots__ = ("connection", "content", "http10", "message", "method")
+    __slots__ = (
+        "asked_to_close",
+        "body",
+        "connection",
+        "http10",
+        "method",
+        "raw_fields",
+        "target",
+        "version",
+    )
 
     def __init__(
         self,
-        message: "RawRequestMessage",
-        content: "StreamReader",
+        parser: "httptools.HttpRequestParser",
+        target: bytes,
+        raw_fields: list[tuple[bytes, bytes]],
         connection: "ClientConnection",
     ) -> None:
-        self.message = message
-        self.content = content
         self.connection = connection
-        self.method = message.method
-        version = message.version
-        self.http10 = version is not HttpVersion11 and version < HttpVersion11
+        self.target = target
+        self.raw_fields = raw_fields
+        self.method = parser.get_method().decode("ascii")
+        self.version = parser.get_http_version()
+        self.http10 = self.version != "1.1"
+        self.asked_to_close = not parser.should_keep_alive()
+        self.body: ClientBody | None = None
 
-    def _cancel(self, exc: BaseException) -> None:
-        """Let whoever reads the body know that the client is gone (aiohttp)."""
-        self.content.set_exception(exc)
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has come."""
+        return self.body is None or self.body.complete
+
+    def field(self, name: bytes) -> bytes | None:
+        """Return a field's last value, if there is one; for the rarer ones."""
+        for spelled, value in reversed(self.raw_fields):
+            if spelled.lower() == name:
+                return value
+        return None
 
 
 class ClientBody:
-    """A client's request body for ``forward``: limits and errors translated."""
+    """A client's request body for ``forward``.
 
-    __slots__ = ("_connection", "_content", "_left", "_most")
+    Attributes:
+        complete: its end has come.
+        error: why it will not.
+        size: how many bytes of it have come.
+        most: how many may come; 0 for any number.
+    """
 
-    def __init__(self, request: ClientRequest, *, most: int = 0) -> None:
-        self._most = self._left = most
-        self._content = request.content
-        self._connection = request.connection
+    __slots__ = (
+        "_buffered",
+        "_client",
+        "_pieces",
+        "_waiter",
+        "complete",
+        "error",
+        "most",
+        "size",
+    )
+
+    def __init__(self, client: "ClientConnection") -> None:
+        self._client = client
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self.error: ProxyError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.complete = False
+        self.size = self.most = 0
+
+    # Receive...
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in."""
+        self._pieces.append(data)
+        self._buffered += len(data)
+        self.size += len(data)
+        self._wake()
+
+    def finish(self) -> None:
+        """Note that this was all."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, error: ProxyError) -> None:
+        """Have whoever reads it hear that the rest will not come."""
+        if not self.complete and self.error is None:
+            self.error = error
+            self._wake()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that the client has to."""
+        return self._buffered >= _HIGH_WATER
+
+    # Read...
 
     def take(self) -> bytes | None:
         """Return the whole body if it is here already, else None."""
-        return self._content.read_nowait(-1) if self._content.is_eof() else None
+        return self._take() if self.complete else None
 
     async def read(self) -> bytes:
         """Return more of the body, or nothing at its end.
@@ -65,34 +131,42 @@ class ClientBody:
         Raises:
             ProxyError: the client sends no valid body, or none in time.
         """
-        self._connection.await_body(self._content)
-        try:
-            data = await self._content.readany()
-        except ProxyError:
-            raise
-        except (web.RequestPayloadError, BadHttpMessage) as exc:
-            raise RequestError(
-                f"The request body is malformed: {cause_of(exc)}."
-            ) from exc
-        except ConnectionError as exc:
-            raise RequestError("The client went away during its upload.") from exc
-        finally:
-            self._connection.await_body(None)
-        if self._most:
-            self._left -= len(data)
-            if self._left < 0:
-                raise body_too_large(self._most)
-        return data
+        if not self._pieces:
+            self._client.await_body(self)
+            try:
+                await self._more()
+            finally:
+                self._client.await_body(None)
+        if self.most and self.size > self.most:
+            raise body_too_large(self.most)
+        return self._take()
+
+    async def _more(self) -> None:
+        while not (self._pieces or self.complete):
+            if self.error is not None:
+                raise self.error
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def _take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        full, self._buffered = self.full, 0
+        if full:
+            self._client.read_on()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
-async def linger(content: "StreamReader") -> None:
+async def linger(body: ClientBody) -> None:
     """Read what is left of a request's body, so that the reply is not reset away."""
     try:
         async with asyncio.timeout(_LINGER_S):
             # A cancelled upload lets go of the body in its next step.
             await asyncio.sleep(0)
-            while not content.is_eof():
-                if not await content.readany():
-                    break
-    except (TimeoutError, ConnectionError, web.RequestPayloadError, ProxyError):
+            while await body.read():
+                pass
+    except (TimeoutError, ProxyError):
         pass

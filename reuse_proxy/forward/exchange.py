@@ -1,25 +1,26 @@
 """One exchange: rewrite the head, lease, send, receive, retry once if that is safe.
 
 The response comes back to the caller as return values: heads, then body bytes.
-Leaving the ``with`` block, however it is left, settles the lease.
+:meth:`Exchange.end` settles the lease, however the exchange went.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.errors import UpstreamClosedError, status_of
 from reuse_proxy.forward.upload import Upload
 from reuse_proxy.upstream.private import Client, connections_of
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections import deque
 
     from reuse_proxy.forward.request import ForwardRequest
     from reuse_proxy.http.target import Origin
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.connection import UpstreamConnection
-    from reuse_proxy.upstream.response import ResponseHead
+    from reuse_proxy.upstream.head import ResponseHead
+    from reuse_proxy.upstream.roles import Listener
     from reuse_proxy.upstream.session import UpstreamSession
 
 
@@ -84,13 +85,26 @@ class Exchange:
         self.reused = False
         self.status = 0
 
-    def __enter__(self) -> Self:
-        return self
-
     # Send...
 
+    def try_send(self, listener: "Listener | None" = None) -> bool:
+        """Send the request if a connection is ready; tell whether one was.
+
+        ``listener`` is called when something has come, in the place of awaiting it.
+        """
+        request = self._request
+        origin, unsafe = request.target.origin, not request.idempotent
+        connection = self._own(origin) or self._session.take(origin, unsafe=unsafe)
+        if connection is None:
+            return False
+        self._use(connection)
+        connection.listener = listener
+        return True
+
     async def start(self) -> "ResponseHead":
-        """Send the request and return the first response head, interim or final.
+        """Return the first response head, interim or final; send the request first.
+
+        Unless it has been sent already.
 
         Raises:
             ProxyError: no connection, or no response on it.
@@ -98,19 +112,12 @@ class Exchange:
         session, request = self._session, self._request
         origin, unsafe = request.target.origin, not request.idempotent
         while True:
-            connection = self._own(origin) or session.take(origin, unsafe=unsafe)
-            if connection is None:
-                connection = await session.wait(origin, unsafe=unsafe)
-            self._connection = connection
-            self.origin_pool = connection.pool
-            self.reused = connection.requests > 0
-            self.miss = connection.miss
-            self.phase = _HEAD
-            self._send(connection)
+            if self._connection is None and not self.try_send():
+                self._use(await session.wait(origin, unsafe=unsafe))
             try:
                 head = await self.next_head()
             except UpstreamClosedError:
-                if not self._may_retry(connection):
+                if not self._may_retry(self._leased()):
                     raise
                 self._retried = True
                 self.phase = _QUEUE
@@ -121,6 +128,14 @@ class Exchange:
                 if self._retried:
                     self._session.stats.retries["ok"] += 1
                 return head
+
+    def _use(self, connection: "UpstreamConnection") -> None:
+        self._connection = connection
+        self.origin_pool = connection.pool
+        self.reused = connection.requests > 0
+        self.miss = connection.miss
+        self.phase = _HEAD
+        self._send(connection)
 
     def _own(self, origin: "Origin") -> "UpstreamConnection | None":
         """Lease the connection that is this client's alone, if it has one."""
@@ -167,7 +182,23 @@ class Exchange:
             if response.complete:
                 raise RuntimeError("the response has been taken already")
             await connection.arrival()
-        head = response.heads.popleft()
+        return self._take_head(response.heads)
+
+    def whole_response(self) -> "ResponseHead | None":
+        """Return the final head if the whole response has come, and nothing else.
+
+        What it has of a body is to be taken.
+        """
+        response = self._leased().response
+        heads = response.heads
+        if not response.complete or len(heads) != 1 or response.switched:
+            return None
+        if self._upload is not None and not self._upload.complete:
+            return None
+        return self._take_head(heads)
+
+    def _take_head(self, heads: "deque[ResponseHead]") -> "ResponseHead":
+        head = heads.popleft()
         if not head.interim:
             self.phase = _BODY
             self.status = head.status
@@ -219,12 +250,12 @@ class Exchange:
 
     # Settle...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: "TracebackType | None",
-    ) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """Settle the lease and count the exchange, however it went.
+
+        Args:
+            error: why it did not go well.
+        """
         if self._retried and self.phase is not _BODY:
             self._session.stats.retries["failed"] += 1
         self._settle()
@@ -237,6 +268,7 @@ class Exchange:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        connection.listener = None
         private = None
         if self._bound:
             private = connections_of(self._client, self._session)

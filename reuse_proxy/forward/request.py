@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from reuse_proxy.http.framing import Framing
-    from reuse_proxy.http.headers import RequestFields
+    from reuse_proxy.http.request_fields import RequestFields
     from reuse_proxy.http.target import ProxyTarget
 
 # Methods that may be repeated (RFC 9110 section 9.2.2).
@@ -31,7 +31,7 @@ class RequestBody(Protocol):
 class ForwardRequest:
     """What is sent upstream for one client request.
 
-    ``upgrade`` are the protocols to ask for (RFC 9110 section 7.8).
+    ``via`` is its own line of Via, ``upgrade`` are the protocols to ask for (RFC 9110 section 7.8).
     """
 
     __slots__ = (
@@ -68,18 +68,19 @@ class ForwardRequest:
 
     def head(self) -> bytes:
         """Return the request's head as it goes to the origin."""
-        fields = self.fields
-        lines = fields.lines
-        host_at = fields.host_at
-        return b"%b %b HTTP/1.1\r\n%b%b: %b\r\n%b%bVia: %b\r\n\r\n" % (
-            self.method.encode("ascii"),
-            self.target.path,
-            b"".join(lines[:host_at]),
-            fields.host_name,
-            self.target.host,
-            b"".join(lines[host_at:]),
-            self._optional() if self.expect_continue or self.upgrade else b"",
-            self.via,
+        before, behind = self.fields.around_host
+        return b"".join(
+            (
+                self.method.encode("ascii"),
+                b" ",
+                self.target.path,
+                before,
+                self.target.host,
+                behind,
+                self._optional() if self.expect_continue or self.upgrade else b"",
+                self.via,
+                b"\r\n",
+            )
         )
 
     def _optional(self) -> bytes:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from reuse_proxy.forward.request import ForwardRequest, RequestBody
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.connection import UpstreamConnection
-    from reuse_proxy.upstream.response import ResponseHead
+    from reuse_proxy.upstream.head import ResponseHead
 
 _MAX_HELD_BYTES: Final = 64 * 1024
 # RFC 9110 section 10.1.1: never wait for 100 (Continue) indefinitely; curl: 1 s.

@@ -87,7 +87,10 @@ def bodyless(method: str, status: int) -> bool:
 
 
 def reply_framing(
-    *, method: str, status: int, has_length: bool, http10: bool
+    method: str,
+    status: int,
+    has_length: bool,  # noqa: FBT001 - called for every response
+    http10: bool,  # noqa: FBT001
 ) -> Framing:
     """Choose how a response body is delimited towards the client."""
     if method == "HEAD" or status < 200 or status in _BODYLESS:

@@ -1,15 +1,14 @@
 """One upstream connection: HTTP/1.1 on ``asyncio.Protocol``.
 
-The exchange pulls: it waits for :meth:`UpstreamConnection.receive` and takes what
-has come.  What bytes mean is ``response``'s; this module knows nothing of pools,
-clients or retries, and tells its owner only of what happens while no exchange is
-looking.
+The exchange pulls: it waits for :meth:`UpstreamConnection.receive` and takes what has
+come.  What bytes mean is ``response``'s; this module knows nothing of pools, clients or
+retries, and tells its owner only of what happens while no exchange is looking.
 """
 
 import asyncio
 import select
 from asyncio import Protocol as AsyncioProtocol
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from reuse_proxy.errors import (
     ProxyError,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import ssl
 
     from reuse_proxy.upstream.books import OriginPool
+    from reuse_proxy.upstream.roles import ConnectionOwner, Listener
 
 # Response bytes held for an exchange that is not taking them; one read of uvloop
 # is up to 256 KB, so the upper mark is passed by at most that.
@@ -34,18 +34,6 @@ _POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 _RESTING: Final = (State.IDLE, State.PRIVATE)
 
 
-class ConnectionOwner(Protocol):
-    """Who hears of a connection's fate while no exchange uses it."""
-
-    def connection_broken(
-        self, connection: "UpstreamConnection", reason: CloseReason
-    ) -> None:
-        """An idle connection was closed by its origin or sent bytes unasked."""
-
-    def connection_gone(self, connection: "UpstreamConnection") -> None:
-        """The operating system has closed the socket."""
-
-
 class UpstreamConnection(AsyncioProtocol):
     """A connection to an origin, used for one exchange at a time.
 
@@ -53,6 +41,7 @@ class UpstreamConnection(AsyncioProtocol):
         response: reads what the origin sends.
         request_sent: all of the request has been handed to the transport.
         error: why the exchange on this connection failed.
+        listener: who is called once when more has come.
         reading: False while the origin is kept waiting for the client.
         moved: bytes have moved since the session's sweep last looked.
         ended: the origin has closed its side.
@@ -61,9 +50,11 @@ class UpstreamConnection(AsyncioProtocol):
     __slots__ = (
         "_can_write",
         "_loop",
+        "_outbox",
         "_owner",
         "_poll",
         "_transport",
+        "_unsent",
         "_waiter",
         "address",
         "ended",
@@ -71,6 +62,7 @@ class UpstreamConnection(AsyncioProtocol):
         "expires_at",
         "idle_since",
         "leases",
+        "listener",
         "local_address",
         "miss",
         "moved",
@@ -89,29 +81,29 @@ class UpstreamConnection(AsyncioProtocol):
     def __init__(
         self,
         pool: "OriginPool",
-        owner: ConnectionOwner,
+        owner: "ConnectionOwner",
         *,
         loop: "asyncio.AbstractEventLoop",
     ) -> None:
         self.pool = pool
+        self._outbox = owner.outbox
+        self._unsent: bytes | None = None  # what waits for the end of the turn
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._can_write: asyncio.Future[None] | None = None
+        self.listener: Listener | None = None
         self.response = ResponseReader()
         self.state = State.CONNECTING
-        self.leases = 0
-        self.requests = 0
+        self.leases = self.requests = 0
         self.opened_at = self.idle_since = self.moved_at = loop.time()
         self.expires_at = float("inf")
         self.retire: CloseReason | None = None
         self.miss = ""
-        self.moved = False
-        self.reading = True
-        self.request_sent = True
+        self.moved = self.ended = False
+        self.reading = self.request_sent = True
         self.error: ProxyError | None = None
-        self.ended = False
 
     # Connect...
 
@@ -149,9 +141,8 @@ class UpstreamConnection(AsyncioProtocol):
     @property
     def hung_up(self) -> bool:
         """Whether the origin has closed its side, as the kernel knows it."""
-        return self._transport is not None and any(
-            events & _POLLRDHUP for _, events in self._poll.poll(0)
-        )
+        polled = self._poll.poll(0) if self._transport is not None else ()
+        return any(events & _POLLRDHUP for _, events in polled)
 
     def send(
         self, method: str, head: bytes, *, complete: bool, upgrade: bool = False
@@ -167,8 +158,17 @@ class UpstreamConnection(AsyncioProtocol):
         self.response.expect(method, upgrade=upgrade)
         self.request_sent = complete
         self.requests += 1
-        if self._transport is not None:
+        if complete and self._outbox.crowded:
+            self._unsent = head
+            self._outbox.add(self)
+        elif self._transport is not None:
             self._transport.write(head)
+
+    def flush(self) -> None:
+        """Send what waits for the end of the turn."""
+        data, self._unsent = self._unsent, None
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     async def write(self, pieces: list[bytes], *, complete: bool = False) -> None:
         """Write more of the request, no faster than the origin takes it.
@@ -227,6 +227,7 @@ class UpstreamConnection(AsyncioProtocol):
         Its new protocol calls :meth:`connection_lost`.  None: the origin has closed.
         UpstreamClosedError: it has closed and said nothing.
         """
+        self.flush()
         transport, response = self._transport, self.response
         if transport is None or transport.is_closing():
             if response.switched or response.behind:
@@ -234,18 +235,15 @@ class UpstreamConnection(AsyncioProtocol):
             raise UpstreamClosedError(
                 f"{self.pool.origin} closed the connection at once."
             )
-        if not self.reading:
-            self._resume()
+        self._resume()
         return transport, response.behind
 
     @property
     def tls(self) -> "ssl.SSLObject | None":
         """What TLS has agreed on, if it is spoken."""
-        if self._transport is None:
+        if (transport := self._transport) is None:
             return None
-        return cast(
-            "ssl.SSLObject | None", self._transport.get_extra_info("ssl_object")
-        )
+        return cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
 
     # Release...
 
@@ -269,8 +267,7 @@ class UpstreamConnection(AsyncioProtocol):
     def discard_body(self) -> None:
         """Drop what has not been taken, and keep nothing more (design D7)."""
         self.response.discard()
-        if not self.reading:
-            self._resume()
+        self._resume()
 
     def fail(self, error: ProxyError) -> None:
         """End the exchange with an error, and the connection with it."""
@@ -283,6 +280,7 @@ class UpstreamConnection(AsyncioProtocol):
 
     def abort(self) -> None:
         """Close the socket without waiting for unsent bytes."""
+        self._unsent = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -304,9 +302,8 @@ class UpstreamConnection(AsyncioProtocol):
             self.reading = False
             if self._transport is not None:
                 self._transport.pause_reading()
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        # Last: whoever listens may begin the next exchange on this connection.
+        self._wake()
 
     def eof_received(self) -> bool:
         """Take the origin's FIN; tell whether the other direction stays open."""
@@ -354,16 +351,20 @@ class UpstreamConnection(AsyncioProtocol):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        listener = self.listener
+        if listener is not None:
+            self.listener = None
+            listener.arrived()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _resume(self) -> None:
+        if self.reading:
+            return
         self.reading = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def __repr__(self) -> str:
-        return (
-            f"<UpstreamConnection {self.pool.origin} {self.state} "
-            f"requests={self.requests}>"
-        )
+        known = f"{self.pool.origin} {self.state} requests={self.requests}"
+        return f"<UpstreamConnection {known}>"

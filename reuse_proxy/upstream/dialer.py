@@ -156,7 +156,6 @@ class Dialer:
         spent: float,
     ) -> "tuple[P, float]":
         loop = asyncio.get_running_loop()
-        started = time.perf_counter()
         try:
             tls.check_name(origin)
             context = await self._tls.context(origin)
@@ -165,6 +164,8 @@ class Dialer:
         except BaseException:
             sock.close()
             raise
+        # The first context loads the authorities, which no further dial would.
+        started = time.perf_counter()
         self._handshaking.add(sock)
         try:
             transport, made = await loop.create_connection(

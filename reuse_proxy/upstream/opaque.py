@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from reuse_proxy.upstream.books import OriginPool
-    from reuse_proxy.upstream.connection import ConnectionOwner
+    from reuse_proxy.upstream.roles import ConnectionOwner
 
 # For how long one is kept whose client has left before it was connected: another
 # client's tunnel may begin on it, but it must not be older than it looks.

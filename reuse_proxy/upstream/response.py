@@ -5,13 +5,14 @@ The limits and rules of framing that llhttp leaves to its user are kept here.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httptools
 
 from reuse_proxy.errors import UpstreamProtocolError
 from reuse_proxy.http import framing
-from reuse_proxy.http.headers import read_response_fields
+from reuse_proxy.http.response_fields import read_response_fields
+from reuse_proxy.upstream.head import ResponseHead
 from reuse_proxy.upstream.refusals import (
     MAX_FIELDS,
     MAX_HEAD_BYTES,
@@ -20,32 +21,12 @@ from reuse_proxy.upstream.refusals import (
     not_http,
 )
 
-if TYPE_CHECKING:
-    from reuse_proxy.http.headers import ResponseFields
-
 _MAX_INTERIM: Final = 100
 # Heads, chunk extensions and trailers carry no content; this much of them in one
 # exchange is an attack.  The parser keeps an unfinished field to itself meanwhile.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 _VERSIONS: Final = ("1.1", "1.0")
-
-
-class ResponseHead:
-    """Status line and fields of one response, interim or final.
-
-    An interim one (RFC 9110 section 15.2) is followed by another response.
-    """
-
-    __slots__ = ("fields", "http10", "interim", "reason", "status")
-
-    def __init__(
-        self, status: int, reason: bytes, fields: "ResponseFields", *, http10: bool
-    ) -> None:
-        self.status = status
-        self.reason = reason
-        self.fields = fields
-        self.http10 = http10
-        self.interim = status < 200 and status != 101
+_HTTP11: Final = b"HTTP/1.1 "
 
 
 class ResponseReader:
@@ -74,6 +55,7 @@ class ResponseReader:
         "_parser",
         "_raw",
         "_reason",
+        "_start",
         "_upgrade",
         "behind",
         "body",
@@ -96,6 +78,7 @@ class ResponseReader:
         self._raw: list[tuple[bytes, bytes]] = []
         self._reason = b""
         self._feeding = 0
+        self._start = b""
         self.heads: deque[ResponseHead] = deque()
         self.body: list[bytes] = []
         self.idle_limit = float("inf")
@@ -136,6 +119,7 @@ class ResponseReader:
         if self.switched:
             self.behind += data
             return
+        self._start = b"" if self.received else data[:9]
         self.received = True
         self._feeding = len(data)
         before, done = self.body_bytes, self.complete
@@ -148,6 +132,11 @@ class ResponseReader:
             if not self.complete:
                 raise not_http(exc) from exc
             self.surplus = True
+        if self._is_head or done or not self.complete:
+            self._judge(data, before, done=done)
+
+    def _judge(self, data: bytes, before: int, *, done: bool) -> None:
+        """Judge bytes that were not just the last of a response with a body."""
         if done or (self._is_head and self.complete and not _ends_head(data)):
             self.surplus = True
         if self.body_bytes != before:
@@ -193,20 +182,17 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         """Take in a head, and learn from it how the body ends."""
-        version = self._parser.get_http_version()
         status = self._parser.get_status_code()
-        if version not in _VERSIONS or not 100 <= status <= 599:
-            raise UpstreamProtocolError(
-                f"The origin answered with HTTP/{version} and status {status}."
-            )
+        http10 = self._is_http10(status)
         if status in REFUSED and not (status == 101 and self._upgrade):
             sentence, error = REFUSED[status]
             raise UpstreamProtocolError(sentence, error=error)
         raw = self._raw
-        if len(raw) > MAX_FIELDS or self._is_too_large():
+        large = self._overhead + self._feeding > MAX_HEAD_BYTES
+        if len(raw) > MAX_FIELDS or (large and self._is_too_large()):
             raise head_too_large()
         fields = read_response_fields(raw)
-        head = ResponseHead(status, self._reason, fields, http10=version == "1.0")
+        head = ResponseHead(status, self._reason, fields, http10=http10)
         if status >= 200:
             self._take_final(head)
         elif status == 101:
@@ -233,6 +219,17 @@ class ResponseReader:
             self.complete = True
 
     # Rules...
+
+    def _is_http10(self, status: int) -> bool:
+        start, self._start = self._start, b""
+        if start == _HTTP11 and 100 <= status <= 599:
+            return False  # llhttp makes a string of it, at the cost of three fields
+        version = self._parser.get_http_version()
+        if version not in _VERSIONS or not 100 <= status <= 599:
+            raise UpstreamProtocolError(
+                f"The origin answered with HTTP/{version} and status {status}."
+            )
+        return version == "1.0"
 
     def _take_final(self, head: ResponseHead) -> None:
         fields = head.fields
@@ -262,8 +259,6 @@ class ResponseReader:
         self.complete = True
 
     def _is_too_large(self) -> bool:
-        if self._overhead + self._feeding <= MAX_HEAD_BYTES:
-            return False
         size = sum(len(name) + len(value) + 4 for name, value in self._raw)
         return size > MAX_HEAD_BYTES
 

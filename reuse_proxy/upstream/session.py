@@ -14,6 +14,7 @@ from reuse_proxy.errors import (
     ProxyError,
     UnavailableError,
 )
+from reuse_proxy.outbox import Outbox
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.books import (
     Action,
@@ -81,6 +82,7 @@ class UpstreamSession:
         self._loop = asyncio.get_running_loop()
         # All times of the session are of this clock, in seconds.
         self.clock = self._loop.time
+        self.outbox = Outbox(self._loop)
         self._tasks = TaskSet()
         self._adoptions = TaskSet()
         self.stats = SessionStats(max_origins=options.max_origins)

@@ -1,6 +1,7 @@
 """Cancelling an exchange at every await point leaves the books balanced."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from reuse_proxy.forward import Exchange, ForwardRequest
-from reuse_proxy.http.headers import read_request_fields
+from reuse_proxy.http.request_fields import read_request_fields
 from reuse_proxy.http.target import parse_absolute
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.private import PrivateConnections
@@ -96,9 +97,23 @@ class Nobody:
     left = False
 
 
+@contextlib.contextmanager
+def ended(exchange: Exchange) -> Generator[Exchange]:
+    """Settle an exchange, however the block is left."""
+    try:
+        yield exchange
+    except BaseException as error:
+        exchange.end(error)
+        raise
+    else:
+        exchange.end(None)
+
+
 async def carry_out(proxy, request, tasks):
     """Run an exchange to its end; return the length of the body."""
-    with Exchange(proxy.session, request, tasks=tasks, client=Nobody()) as exchange:
+    with ended(
+        Exchange(proxy.session, request, tasks=tasks, client=Nobody())
+    ) as exchange:
         head = await exchange.start()
         while head.interim:
             head = await exchange.next_head()
@@ -129,7 +144,9 @@ async def occupied(proxy, origin, tasks):
 
     async def hold():
         request = forwarded(f"{origin.url}/hold")
-        with Exchange(proxy.session, request, tasks=tasks, client=Nobody()) as exchange:
+        with ended(
+            Exchange(proxy.session, request, tasks=tasks, client=Nobody())
+        ) as exchange:
             await exchange.start()
             await asyncio.sleep(0.02)
             origin.release.set()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 
-import h11
 import pytest
 
 from tests.support.client import request_bytes
@@ -122,7 +121,7 @@ async def test_a14_trailers_are_dropped(client, origin, trailer):
 async def test_a14_a_trailer_is_no_field_of_the_next_request(
     client, origin, trailer, at_once
 ):
-    """The next request on the same connection is served without it, or not at all.
+    """The next request on the same connection is served without it.
 
     The C parser of aiohttp 3.14.5 hands the last trailer over as the next head's
     first field.
@@ -131,11 +130,11 @@ async def test_a14_a_trailer_is_no_field_of_the_next_request(
     first, second = chunked(origin, body), request_bytes(f"{origin.url}/second")
     await client.send(first + second if at_once else first)
     await client.response("POST")
-    with contextlib.suppress(ConnectionError, h11.ProtocolError):
-        if not at_once:
-            await client.send(second)
-        await client.response()
+    if not at_once:
+        await client.send(second)
+    await client.response()
 
+    assert len(origin.requests) == 2
     for request in origin.requests:
         assert {line.partition(b":")[0] for line in request.lines} <= {
             *(b"Host", b"Via", b"Transfer-Encoding"),
@@ -157,6 +156,7 @@ async def test_a14_an_upload_that_is_here_before_it_is_accepted_is_served(
 ):
     """All of it in the packet after the handshake, as Go sends it."""
     request = chunked(origin, b"3\r\nabc\r\n" + rest)
+    heads = 1 + request.count(b"GET ")
     host, port = proxy.listening[0].host, proxy.listening[0].port
     for _ in range(10):
         # The loop does not run between the two, so both wait for it.
@@ -164,13 +164,16 @@ async def test_a14_an_upload_that_is_here_before_it_is_accepted_is_served(
             early.sendall(request)
             early.setblocking(False)  # noqa: FBT003 - the standard library's
             reader, writer = await asyncio.open_connection(sock=early)
+            answer = b""
             async with asyncio.timeout(10):
-                answer = await reader.read()
+                while (
+                    answer.count(b"HTTP/1.1 ") < heads or b"\r\n\r\nabc" not in answer
+                ):
+                    answer += await reader.read(65536)
             writer.close()
 
         assert answer.startswith(b"HTTP/1.1 200 ")
-        assert b"\r\nConnection: close\r\n" in answer
-        assert answer.endswith(b"abc")
+        assert answer.count(b"HTTP/1.1 ") == heads
 
 
 @pytest.mark.parametrize("last_chunk", [[b"0\r\n\r\n"], [b"0\r\n", b"\r\n"]])
@@ -312,11 +315,11 @@ async def test_a22_a_chunked_body_over_the_limit_is_413(
     assert_own_error(response, 413)
 
 
-@pytest.mark.parametrize("protocol", ["h2c", "foo", "websocket"])
+@pytest.mark.parametrize("protocol", ["foo", "websocket"])
 async def test_a20_what_comes_with_a_request_to_upgrade_is_no_request(
     client, make_origin, protocol
 ):
-    """The parser drops it, so that a body that follows would be read as a request."""
+    """It is another protocol's, or nothing: so a body of it is never a request."""
     origin = await make_origin()
     upgrade = ("Connection: Upgrade", f"Upgrade: {protocol}")
     smuggled = request_bytes(f"{origin.url}/smuggled")
@@ -349,4 +352,5 @@ async def test_a21_the_body_of_a_request_to_upgrade_is_read_to_its_end(
     response = await client.response("POST")
 
     assert response.body == b"abcdef"
-    assert response.value("Connection") == "close"
+    assert (await client.get(f"{origin.url}/next")).body == b"hello"
+    assert [request.target for request in origin.requests] == [b"/echo", b"/next"]

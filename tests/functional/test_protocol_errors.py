@@ -251,8 +251,8 @@ POST = b"POST http://127.0.0.1/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 @pytest.mark.parametrize(
     ("raw", "status", "words"),
     [
-        (GET + b"\r\n", 400, "Missing 'Host' header"),
-        (GET + b"Host: a\r\nHost: b\r\n\r\n", 400, "Duplicate 'Host' header"),
+        (GET + b"\r\n", 400, "no Host field"),
+        (GET + b"Host: a\r\nHost: b\r\n\r\n", 400, "more than one Host"),
         (GET + b"Host: a\r\nsecret x: 1\r\n\r\n", 400, "Invalid header token"),
         (GET.replace(b"1.1", b"1.2") + b"\r\n", 400, "Invalid HTTP version"),
         (
@@ -262,7 +262,7 @@ POST = b"POST http://127.0.0.1/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         ),
         (POST + b"Content-Length: secret\r\n\r\n", 400, "character in Content-Length"),
         (b"GET http://127.0.0.1/secret\xe9 HTTP/1.1\r\n", 400, "percent-encoded"),
-        (b"GET http:///secret HTTP/1.1\r\nHost: a\r\n\r\n", 400, "no valid host"),
+        (b"GET http:///secret HTTP/1.1\r\nHost: a\r\n\r\n", 400, "host or port"),
         (b"GET http://[::secret::]/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "host"),
         (b"GET http://[::::]/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "no IPv6 address"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "is TLS"),

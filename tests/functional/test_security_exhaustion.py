@@ -1,6 +1,7 @@
 """Requirements S16 to S18: clients that take up time and memory."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -316,6 +317,23 @@ def upload_head(origin, size):
     """Spell the head of a POST that is echoed."""
     url, length = f"{origin.url}/echo", f"Content-Length: {size}"
     return request_bytes(url, length, method="POST")
+
+
+async def test_s16_many_clients_may_connect_at_once(make_proxy):
+    """Before the loop has come to accept one; the kernel would drop what is too much.
+
+    And a SYN that was dropped is sent again only after a second.
+    """
+    address = (await make_proxy()).listening[0]
+
+    # Nothing is awaited in here, so nothing is accepted.
+    clients = [
+        socket.create_connection((address.host, address.port), timeout=0.9)
+        for _ in range(300)
+    ]
+
+    for client in clients:
+        client.close()
 
 
 async def test_s17_what_we_answer_ourselves_is_bounded_too(proxy, make_client):

@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from reuse_proxy.http.target import Origin as Key
+from reuse_proxy.outbox import Outbox
 from reuse_proxy.upstream.books import CloseReason, OriginPool, State
 from reuse_proxy.upstream.connection import UpstreamConnection
 from reuse_proxy.upstream.stats import OriginStats
 from tests.support.origin import Origin
 
 if TYPE_CHECKING:
-    from reuse_proxy.upstream.response import ResponseHead
+    from reuse_proxy.upstream.head import ResponseHead
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -21,6 +22,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.broken: list[CloseReason] = []
+        self.outbox = Outbox(asyncio.get_running_loop())
         self.gone = asyncio.Event()
 
     def connection_broken(self, connection, reason):

@@ -119,9 +119,7 @@ def test_a_reply_is_framed_for_its_client(
     *, method, status, has_length, http10, framing
 ):
     """A length stays one; else chunks, which HTTP/1.0 does not know."""
-    chosen = reply_framing(
-        method=method, status=status, has_length=has_length, http10=http10
-    )
+    chosen = reply_framing(method, status, has_length, http10)
 
     assert chosen is framing
 

@@ -21,7 +21,7 @@ from reuse_proxy.upstream.stats import SessionStats
 from reuse_proxy.upstream.tls import TlsContexts
 
 
-def dialer(names, *, timeout=5.0, **policy):
+def dialer(names, *, timeout=5.0, contexts=None, **policy):
     """Make a dialer over the fixture's names, with its numbers."""
     stats = SessionStats(max_origins=1)
     cache = NameCache(
@@ -36,7 +36,7 @@ def dialer(names, *, timeout=5.0, **policy):
         Dialer(
             cache,
             DestinationPolicy(**policy),
-            TlsContexts(),
+            contexts or TlsContexts(),
             connect_timeout=timeout,
             tls_timeout=timeout,
             stats=stats,
@@ -141,3 +141,34 @@ async def test_a_cancelled_dial_leaves_no_socket(names):
     names.hold.set()
 
     assert task.cancelled()
+
+
+async def test_the_time_of_a_handshake_is_the_handshakes_alone(names, authority):
+    """The authorities, which the first one has to load, no other would."""
+    loading = 0.5
+
+    class Loading(TlsContexts):
+        async def context(self, origin):
+            await asyncio.sleep(loading)
+            return await super().context(origin)
+
+    dial, stats = dialer(names, contexts=Loading(ca_file=authority.file))
+    server = await asyncio.start_server(
+        lambda *_: None, "127.0.0.1", 0, ssl=authority.server()
+    )
+    async with server:
+        origin = Key("https", "a.test", server.sockets[0].getsockname()[1])
+        sock, spent = await dial.dial(origin)
+        protocol, seconds = await dial.attach(origin, sock, Kept, spent=spent)
+        protocol.transport.abort()
+
+    assert 0 < seconds < loading
+    assert stats.connect_seconds["tls"].sum == seconds
+
+
+class Kept(asyncio.Protocol):
+    """Keeps its transport."""
+
+    def connection_made(self, transport):
+        """Keep it."""
+        self.transport = transport

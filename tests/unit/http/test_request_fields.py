@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from reuse_proxy.errors import RequestError
 from reuse_proxy.http.framing import Framing
-from reuse_proxy.http.headers import read_request_fields, read_response_fields
+from reuse_proxy.http.request_fields import read_request_fields
+from reuse_proxy.http.response_fields import read_response_fields
 
 # RFC 9110 section 7.6.1 with what clients in the field send to proxies.
 HOP_BY_HOP = (

@@ -3,7 +3,7 @@
 import pytest
 
 from reuse_proxy.errors import UpstreamProtocolError
-from reuse_proxy.http.headers import read_response_fields
+from reuse_proxy.http.response_fields import read_response_fields
 
 
 @pytest.mark.parametrize(
