@@ -26,17 +26,26 @@ class Outbox:
 
     Attributes:
         exchanges: how many are under way.
+        crowded: so many that a write should wait for others.
     """
+
+    __slots__ = ("_loop", "_senders", "crowded", "exchanges")
 
     def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
         self._loop = loop
         self._senders: list[Sender] = []
         self.exchanges = 0
+        self.crowded = False
 
-    @property
-    def crowded(self) -> bool:
-        """Whether a write should wait for others."""
-        return self.exchanges >= _CROWD
+    def begin(self) -> None:
+        """Count an exchange that begins."""
+        self.exchanges += 1
+        self.crowded = self.exchanges >= _CROWD
+
+    def end(self) -> None:
+        """Count one that ends."""
+        self.exchanges -= 1
+        self.crowded = self.exchanges >= _CROWD
 
     def add(self, sender: Sender) -> None:
         """Have somebody's bytes sent at the end of the turn."""

@@ -132,13 +132,13 @@ class ClientConnection(ClientWriter):
             self.serve()
             if intake.head_bytes and not known:
                 self._owe()
-        if intake.full:
+        if intake.is_full():
             self._pause()
 
     def read_on(self) -> None:
         """Read what waits, and from the client again, if there is room now."""
         self.intake.read_on()
-        if self._reading_paused and not self.intake.full:
+        if self._reading_paused and not self.intake.is_full():
             self._reading_paused = False
             if self.transport is not None and not self.transport.is_closing():
                 self.transport.resume_reading()
@@ -222,12 +222,13 @@ class ClientConnection(ClientWriter):
         request = self.request
         if request is None:
             return
-        if not request.complete and self.transport is not None:
+        body = request.body
+        if body is not None and not body.complete and self.transport is not None:
             self.run(self._linger(request))
             return
         self.request = None
         self.idle_from = self._loop.time()
-        if not self.reply.persistent or self.ending:
+        if not self.reply.persistent or self.is_ending():
             self._hang_up()
         elif self.intake.head_bytes:
             self._owe()
@@ -264,9 +265,8 @@ class ClientConnection(ClientWriter):
         """Whether a client that is not being read from has closed its connection."""
         return self._reading_paused and was_reset(self.fileno())
 
-    @property
-    def ending(self) -> bool:
-        """Whether no further request will be read from this client."""
+    def is_ending(self) -> bool:
+        """Tell whether no further request will be read from this client."""
         if self._closing or self.server.draining:
             return True
         intake = self.intake

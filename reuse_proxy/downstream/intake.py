@@ -110,9 +110,8 @@ class Intake:
         elif not self.sealed:
             self.unparsed = rest
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for more: its client must not be read from."""
+    def is_full(self) -> bool:
+        """Tell whether there is no room for more: its client must not be read from."""
         if self.held is not None:
             return len(self.held) > _MAX_HELD_BYTES
         request = self._request
@@ -205,8 +204,6 @@ class Intake:
             self._seal(translate(exc, data))
 
     def _is_too_large(self, raw: list[tuple[bytes, bytes]]) -> bool:
-        if self.head_bytes + self._fed <= MAX_FIELD_BYTES:
-            return False
         sizes = [len(name) + len(value) + 4 for name, value in raw]
         whole = len(self._target) + sum(sizes)
         return whole > MAX_HEAD_BYTES or max(sizes, default=0) > MAX_FIELD_BYTES
@@ -245,7 +242,8 @@ class Intake:
             self._resuming = False
             return
         raw = self._raw
-        if len(raw) > MAX_FIELDS or self._is_too_large(raw):
+        large = self.head_bytes + self._fed > MAX_FIELD_BYTES
+        if len(raw) > MAX_FIELDS or (large and self._is_too_large(raw)):
             raise head_too_large()
         self._in_head = False
         self.head_bytes = 0

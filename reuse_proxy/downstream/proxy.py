@@ -63,9 +63,14 @@ class ProxyHandler:
             if client.writing_paused or request.method == "CONNECT":
                 client.run(self._begin_later(request, reply))
                 return
-            if self._send(request, reply):
+            exchange = self._open(request, reply)
+            if exchange is not None:
+                if not exchange.try_send(client):
+                    client.run(self._carry(client, exchange, request))
                 return
         except Exception as error:  # noqa: BLE001 - the last resort
+            if client.exchange is not None:
+                self._end(client, client.exchange, error)
             self._answer_error(request, reply, error)
         client.done()
 
@@ -74,13 +79,13 @@ class ProxyHandler:
         exchange, request = client.exchange, client.request
         if exchange is None or request is None:
             return
-        head = exchange.whole_response()
-        if head is None:
+        whole = exchange.whole_response()
+        if whole is None:
             client.run(self._carry(client, exchange, request))
             return
         error: Exception | None = None
         try:
-            client.reply.send_head(head, exchange.take_body(), complete=True)
+            client.reply.send_head(*whole)
         except Exception as exc:  # noqa: BLE001 - the last resort
             error = exc
         self._end(client, exchange, error)
@@ -109,21 +114,6 @@ class ProxyHandler:
         else:
             if exchange is not None:
                 await self._carry(request.connection, exchange, request)
-
-    def _send(self, request: "ClientRequest", reply: Reply) -> bool:
-        """Send a request on; tell whether its response is waited for."""
-        exchange = self._open(request, reply)
-        if exchange is None:
-            return False
-        client = request.connection
-        try:
-            sent = exchange.try_send(client)
-        except BaseException as error:
-            self._end(client, exchange, error)
-            raise
-        if not sent:
-            client.run(self._carry(client, exchange, request))
-        return True
 
     def _answer_error(
         self, request: "ClientRequest", reply: Reply, error: Exception
@@ -174,10 +164,10 @@ class ProxyHandler:
         if visit is None or caller is not None:
             visit = client.server.callers.visit(request, caller)
         visit.requests += 1
-        exchange = Exchange(self._session, forwarded, tasks=self._tasks, client=client)
+        exchange = Exchange(self._session, forwarded, self._tasks, client)
         client.exchange = exchange
         client.takes = 0
-        self.outbox.exchanges += 1
+        self.outbox.begin()
         return exchange
 
     # Exchange...
@@ -205,13 +195,12 @@ class ProxyHandler:
         client: "ClientConnection",
         exchange: Exchange,
         error: BaseException | None,
-        *,
         visit: "Visit | None" = None,
     ) -> None:
         """End an exchange, however it went: settled, counted, noted in the ledger."""
         phase = exchange.phase
         client.exchange = None
-        self.outbox.exchanges -= 1
+        self.outbox.end()
         exchange.end(error)
         visit = visit or client.caller.visit
         if visit is not None:
@@ -221,7 +210,7 @@ class ProxyHandler:
             closing = (
                 request is not None and request.asked_to_close and not request.http10
             )
-            visit.note(exchange, client, closing=closing)
+            visit.note(exchange, client, closing)
 
     async def _respond(
         self, exchange: Exchange, reply: Reply, visit: "Visit | None"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.errors import ProxyError
-    from reuse_proxy.http.response_fields import ResponseFields
     from reuse_proxy.upstream.head import ResponseHead
 
 _NONE: Final = Framing.NONE
@@ -79,7 +78,7 @@ class Reply:
     def send_interim(self, head: "ResponseHead") -> None:
         """Pass on a 1xx response; a client of HTTP/1.0 does not know them."""
         if not self._http10:
-            lines = b"".join(_without_length(head.fields))
+            lines = head.fields.block_without_length()
             self._write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, lines))
 
     def begin_tunnel(self, status: int, head: bytes) -> "ClientConnection":
@@ -98,13 +97,16 @@ class Reply:
         fields = head.fields
         return b"HTTP/1.1 101 %b\r\n%bUpgrade: %b\r\nConnection: Upgrade\r\n%b\r\n" % (
             head.reason,
-            b"".join(_without_length(fields)),
+            fields.block_without_length(),
             fields.upgrade,
             self._via[0],
         )
 
     def send_head(
-        self, head: "ResponseHead", body: list[bytes], *, complete: bool
+        self,
+        head: "ResponseHead",
+        body: list[bytes],
+        complete: bool = True,  # noqa: FBT001, FBT002 - keywords are slower
     ) -> None:
         """Write a response's head with the body bytes that are here, in one go.
 
@@ -117,16 +119,14 @@ class Reply:
         self._framing = reply_framing(
             self._method, head.status, fields.length is not None, self._http10
         )
-        if head.status == 204:
-            _without_length(fields)
-        if self._framing is _CLOSE or self._connection.ending:
+        if self._framing is _CLOSE or self._connection.is_ending():
             self.persistent = False
         self.status_sent = head.status
         status, reason = head.status, head.reason
         line = _STATUS_LINES.get((status, reason))
         pieces = [
             line or b"HTTP/1.1 %d %b\r\n" % (status, reason),
-            *fields.lines,
+            fields.block() if status != 204 else fields.block_without_length(),
             self._via[head.http10],
         ]
         if not fields.has_date:
@@ -186,7 +186,7 @@ class Reply:
         self, status: int, text: str, fields: list[bytes] | None = None
     ) -> None:
         """Answer with a page of our own."""
-        if self._connection.ending:
+        if self._connection.is_ending():
             self.persistent = False
         self.status_sent = status
         self._write(
@@ -203,13 +203,6 @@ class Reply:
 
     def _write(self, data: bytes) -> None:
         self._connection.write(data)
-
-
-def _without_length(fields: "ResponseFields") -> list[bytes]:
-    """Drop a Content-Length where none may be (RFC 9110 section 8.6)."""
-    if fields.length_line is not None:
-        fields.lines.remove(fields.length_line)
-    return fields.lines
 
 
 def last_response(error: "ProxyError") -> bytes:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _NONE: Final = Framing.NONE
 _CHUNKED: Final = Framing.CHUNKED
+_UNTRACED: Final = False
 _TRACED: Final = frozenset({"TRACE", "OPTIONS"})
 _WHAT_THIS_IS: Final = (
     "This is reuse-proxy, a forward proxy that enforces connection reuse.\n"
@@ -66,54 +67,58 @@ class Rules:
         Raises:
             ProxyError: the request breaks a rule.
         """
-        if request.http10:
+        http10 = request.http10
+        if http10:
             check_version(request)
-        raw_target, method = request.target, request.method
+        client = request.connection
+        # Most clients send the same fields with every request.
+        same = client.raw_fields == request.raw_fields and request.method not in _TRACED
+        fields = (client.fields if same else None) or _read_fields(request)
+        target = self._target(request, fields, reply)
+        if target is None:
+            return None
+        if fields.host is None and not http10:
+            raise host_missing()
+        if fields.via:
+            self._refuse_loop(fields.via)
+        forwarded = ForwardRequest(request.method, target, fields, self.via[http10])
+        if fields.length or fields.coding:
+            self._add_body(forwarded, request, fields)
+        elif fields.upgrade and not http10 and client.may_switch:
+            forwarded.upgrade = fields.protocols
+        return forwarded
+
+    def _target(
+        self, request: "ClientRequest", fields: "RequestFields", reply: "Reply"
+    ) -> "ProxyTarget | None":
+        """Return where a request goes; None if it is for us, and has been answered."""
+        raw, method = request.target, request.method
         intercepted = request.connection.intercepted
         if intercepted is not None:
-            fields = _fields_of(request)
-            target = target_inside(intercepted.origin, raw_target, fields.host, method)
-        elif raw_target[:1] == b"/" or raw_target == b"*":
-            self._answer(request, raw_target, reply)
+            target = target_inside(intercepted.origin, raw, fields.host, method)
+        elif raw[:1] == b"/" or raw == b"*":
+            self._answer(request, raw, reply)
             return None
         else:
-            target = parse_absolute(raw_target, method=method)
+            target = parse_absolute(raw, method)
             if self._origination is not None:
                 target = self._origination.apply(target)
-            fields = _fields_of(request)
-        if fields.host is None and not request.http10:
-            raise host_missing()
         if fields.max_forwards == 0:
             self._answer_last(method, reply)
             return None
-        if fields.via:
-            self._refuse_loop(fields.via)
-        return self._forward(request, target, fields)
+        return target
 
-    def _forward(
-        self, request: "ClientRequest", target: "ProxyTarget", fields: "RequestFields"
-    ) -> ForwardRequest:
-        framing, body = _NONE, None
-        if fields.length or fields.coding:
-            framing, body = self._body(request, fields)
-        http10 = request.http10
-        forwarded = ForwardRequest(
-            request.method,
-            target,
-            fields,
-            via=self.via[http10],
-            framing=framing,
-            body=body,
+    def _add_body(
+        self,
+        forwarded: ForwardRequest,
+        request: "ClientRequest",
+        fields: "RequestFields",
+    ) -> None:
+        forwarded.framing, forwarded.body = self._body(request, fields)
+        has_body = forwarded.body is not None
+        forwarded.expect_continue = (
+            fields.expect_continue and has_body and not request.http10
         )
-        forwarded.expect_continue &= not http10
-        if (
-            fields.upgrade
-            and body is None
-            and not http10
-            and request.connection.may_switch
-        ):
-            forwarded.upgrade = fields.protocols
-        return forwarded
 
     def _refuse_loop(self, lines: "Sequence[bytes]") -> None:
         if any(self._name in via for via in lines):
@@ -170,15 +175,13 @@ def _spelled(client: "ClientConnection") -> str:
     return str(Address(*name[:2])) if isinstance(name, tuple) else "127.0.0.1:4128"
 
 
-def _fields_of(request: "ClientRequest") -> "RequestFields":
-    """Read a request's fields: most clients send the same ones with every request."""
+def _read_fields(request: "ClientRequest") -> "RequestFields":
     raw, client = request.raw_fields, request.connection
     if request.method in _TRACED:
         return read_request_fields(raw, traced=True)
-    if client.fields is None or raw != client.raw_fields:
-        client.fields = read_request_fields(raw, traced=False)
-        client.raw_fields = raw
-    return client.fields
+    client.fields = fields = read_request_fields(raw, _UNTRACED)
+    client.raw_fields = raw
+    return fields
 
 
 def check_version(request: "ClientRequest") -> None:

@@ -36,6 +36,7 @@ class Phase(StrEnum):
 _QUEUE: Final = Phase.QUEUE
 _HEAD: Final = Phase.HEAD
 _BODY: Final = Phase.BODY
+_COMPLETE: Final = True
 
 
 class Exchange:
@@ -63,7 +64,6 @@ class Exchange:
         self,
         session: "UpstreamSession",
         request: "ForwardRequest",
-        *,
         tasks: "TaskSet",
         client: "Client",
     ) -> None:
@@ -94,9 +94,11 @@ class Exchange:
         """
         request = self._request
         origin, unsafe = request.target.origin, not request.idempotent
-        connection = self._own(origin) or self._session.take(origin, unsafe=unsafe)
+        connection = None if self._client.private is None else self._own(origin)
         if connection is None:
-            return False
+            connection = self._session.take(origin, unsafe)
+            if connection is None:
+                return False
         self._use(connection)
         connection.listener = listener
         return True
@@ -135,7 +137,15 @@ class Exchange:
         self.reused = connection.requests > 0
         self.miss = connection.miss
         self.phase = _HEAD
-        self._send(connection)
+        request = self._request
+        if request.body is None:
+            connection.send(
+                request.method, request.head(), _COMPLETE, request.upgrade != b""
+            )
+        else:
+            if self._upload is None:
+                self._upload = Upload(request, self._tasks)
+            self._upload.send(connection, request.head(), request.body)
 
     def _own(self, origin: "Origin") -> "UpstreamConnection | None":
         """Lease the connection that is this client's alone, if it has one."""
@@ -144,18 +154,6 @@ class Exchange:
         connection = self._client.private.take(origin)
         self._bound = self._bound or connection is not None
         return connection
-
-    def _send(self, connection: "UpstreamConnection") -> None:
-        request = self._request
-        head, body = request.head(), request.body
-        if body is None:
-            connection.send(
-                request.method, head, complete=True, upgrade=bool(request.upgrade)
-            )
-            return
-        if self._upload is None:
-            self._upload = Upload(request, self._tasks)
-        self._upload.send(connection, head, body)
 
     def _may_retry(self, connection: "UpstreamConnection") -> bool:
         """Apply RFC 9110 section 9.2.2 as design D6 narrows it."""
@@ -184,18 +182,16 @@ class Exchange:
             await connection.arrival()
         return self._take_head(response.heads)
 
-    def whole_response(self) -> "ResponseHead | None":
-        """Return the final head if the whole response has come, and nothing else.
-
-        What it has of a body is to be taken.
-        """
-        response = self._leased().response
+    def whole_response(self) -> "tuple[ResponseHead, list[bytes]] | None":
+        """Return the final head and the body if all has come, and nothing else."""
+        connection = self._leased()
+        response = connection.response
         heads = response.heads
         if not response.complete or len(heads) != 1 or response.switched:
             return None
         if self._upload is not None and not self._upload.complete:
             return None
-        return self._take_head(heads)
+        return self._take_head(heads), connection.take_body()
 
     def _take_head(self, heads: "deque[ResponseHead]") -> "ResponseHead":
         head = heads.popleft()

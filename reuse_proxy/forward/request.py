@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from reuse_proxy.http.framing import Framing
+
 if TYPE_CHECKING:
-    from reuse_proxy.http.framing import Framing
     from reuse_proxy.http.request_fields import RequestFields
     from reuse_proxy.http.target import ProxyTarget
 
+_NONE: Final = Framing.NONE
 # Methods that may be repeated (RFC 9110 section 9.2.2).
 _IDEMPOTENT: Final = frozenset(
     {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"}
@@ -31,7 +33,8 @@ class RequestBody(Protocol):
 class ForwardRequest:
     """What is sent upstream for one client request.
 
-    ``via`` is its own line of Via, ``upgrade`` are the protocols to ask for (RFC 9110 section 7.8).
+    A body is added by who makes it: ``body`` with its ``framing``, and ``expect_continue``
+    where the client waits for 100.  ``via`` is its own line of Via, ``upgrade`` are the protocols to ask for (RFC 9110 section 7.8).
     """
 
     __slots__ = (
@@ -51,24 +54,21 @@ class ForwardRequest:
         method: str,
         target: "ProxyTarget",
         fields: "RequestFields",
-        *,
         via: bytes,
-        framing: "Framing",
-        body: RequestBody | None,
     ) -> None:
         self.method = method
         self.target = target
         self.fields = fields
         self.via = via
-        self.framing = framing
-        self.body = body
+        self.framing = _NONE
+        self.body: RequestBody | None = None
         self.upgrade = b""
-        self.expect_continue = fields.expect_continue and body is not None
+        self.expect_continue = False
         self.idempotent = method in _IDEMPOTENT or fields.idempotency_key
 
     def head(self) -> bytes:
         """Return the request's head as it goes to the origin."""
-        before, behind = self.fields.around_host
+        before, behind = self.fields.around_host()
         return b"".join(
             (
                 self.method.encode("ascii"),

@@ -57,9 +57,8 @@ class RequestFields:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    @property
     def around_host(self) -> tuple[bytes, bytes]:
-        """What stands between the target and the Host field's value, and behind that."""
+        """Return what stands between the target and the Host field's value, and behind that."""
         around = self._around_host
         if around is None:
             before, behind = self.lines[: self.host_at], self.lines[self.host_at :]
@@ -83,7 +82,7 @@ class RequestFields:
         )
 
 
-def read_request_fields(raw: Fields, *, traced: bool) -> RequestFields:
+def read_request_fields(raw: Fields, traced: bool) -> RequestFields:  # noqa: FBT001 - keywords are slower
     """Walk a request's fields.
 
     Args:

@@ -20,6 +20,8 @@ from reuse_proxy.http.kinds import Kind, kind_of, learn_kind
 
 _DATE: Final = Kind.DATE
 _LENGTH: Final = Kind.LENGTH
+_TYPE: Final = Kind.TYPE
+_EVENT_STREAM: Final = b"text/event-stream"
 _CONNECTION: Final = Kind.CONNECTION
 
 
@@ -37,9 +39,24 @@ class ResponseFields:
     length_line: bytes | None = None
     options: Sequence[bytes] = ()
     upgrade = b""
+    _block: bytes | None = None
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
+
+    def block(self) -> bytes:
+        """Return all lines as one."""
+        block = self._block
+        if block is None:
+            block = self._block = b"".join(self.lines)
+        return block
+
+    def block_without_length(self) -> bytes:
+        """Return them without a Content-Length, where none may be.
+
+        RFC 9110 section 8.6: in interim responses and 204.
+        """
+        return b"".join(line for line in self.lines if line is not self.length_line)
 
 
 def read_response_fields(  # noqa: C901, PLR0912 - one walk
@@ -75,6 +92,8 @@ def read_response_fields(  # noqa: C901, PLR0912 - one walk
                 fields.length_line = line
             elif kind == _DATE:
                 fields.has_date = True
+            elif kind == _TYPE:
+                fields.event_stream = value[:17].lower() == _EVENT_STREAM
             elif not _read_response_field(fields, kind, value.rstrip()):
                 continue
         lines.append(line)
@@ -88,9 +107,6 @@ def read_response_fields(  # noqa: C901, PLR0912 - one walk
 def _read_response_field(fields: ResponseFields, kind: int, value: bytes) -> bool:
     """Learn from a field of the rarer kinds; tell whether it passes."""
     match kind:
-        case Kind.TYPE:
-            fields.event_stream = value[:17].lower() == b"text/event-stream"
-            return True
         case Kind.CONNECTION:
             fields.options = [*fields.options, *options_of(value)]
         case Kind.CODING:

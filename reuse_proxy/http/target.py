@@ -66,7 +66,7 @@ _MAX_KNOWN: Final = 4096
 _known: dict[tuple[bytes, bytes], Origin] = {}
 
 
-def parse_absolute(target: bytes, *, method: str) -> ProxyTarget:
+def parse_absolute(target: bytes, method: str) -> ProxyTarget:
     """Split an absolute-form target.
 
     Raises:

@@ -72,7 +72,7 @@ class Visit:
         self._origin: Origin | None = None
         self._origins: set[Origin] = set()
 
-    def note(self, exchange: Served, traffic: Traffic, *, closing: bool) -> None:
+    def note(self, exchange: Served, traffic: Traffic, closing: bool) -> None:  # noqa: FBT001 - keywords are slower
         """Count an exchange that is over, however it went.
 
         Args:

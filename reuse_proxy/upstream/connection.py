@@ -145,7 +145,11 @@ class UpstreamConnection(AsyncioProtocol):
         return any(events & _POLLRDHUP for _, events in polled)
 
     def send(
-        self, method: str, head: bytes, *, complete: bool, upgrade: bool = False
+        self,
+        method: str,
+        head: bytes,
+        complete: bool,
+        upgrade: bool = False,  # noqa: FBT001, FBT002 - keywords are slower
     ) -> None:
         """Start an exchange: write a request's head, and its body where it is short.
 
@@ -155,7 +159,7 @@ class UpstreamConnection(AsyncioProtocol):
             complete: nothing more of the request follows.
             upgrade: the request asks for another protocol.
         """
-        self.response.expect(method, upgrade=upgrade)
+        self.response.expect(method, upgrade)
         self.request_sent = complete
         self.requests += 1
         if complete and self._outbox.crowded:
@@ -252,9 +256,8 @@ class UpstreamConnection(AsyncioProtocol):
         """For how long the origin said it keeps an idle connection, in seconds."""
         return self.response.idle_limit
 
-    @property
-    def reusable(self) -> bool:
-        """Whether another exchange may follow the one that has ended."""
+    def is_reusable(self) -> bool:
+        """Tell whether another exchange may follow the one that has ended."""
         response = self.response
         return (
             response.complete

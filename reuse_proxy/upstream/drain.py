@@ -58,4 +58,4 @@ async def drain(
         return DrainResult.TOO_SLOW
     except ProxyError:
         return DrainResult.ERROR
-    return DrainResult.REUSED if connection.reusable else DrainResult.ERROR
+    return DrainResult.REUSED if connection.is_reusable() else DrainResult.ERROR

@@ -15,7 +15,11 @@ class ResponseHead:
     __slots__ = ("fields", "http10", "interim", "reason", "status")
 
     def __init__(
-        self, status: int, reason: bytes, fields: "ResponseFields", *, http10: bool
+        self,
+        status: int,
+        reason: bytes,
+        fields: "ResponseFields",
+        http10: bool,  # noqa: FBT001 - keywords are slower
     ) -> None:
         self.status = status
         self.reason = reason

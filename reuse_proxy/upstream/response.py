@@ -5,7 +5,7 @@ The limits and rules of framing that llhttp leaves to its user are kept here.
 """
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
@@ -20,6 +20,9 @@ from reuse_proxy.upstream.refusals import (
     head_too_large,
     not_http,
 )
+
+if TYPE_CHECKING:
+    from reuse_proxy.http.response_fields import ResponseFields
 
 _MAX_INTERIM: Final = 100
 # Heads, chunk extensions and trailers carry no content; this much of them in one
@@ -49,8 +52,10 @@ class ResponseReader:
     __slots__ = (
         "_discarding",
         "_feeding",
+        "_fields",
         "_interim",
         "_is_head",
+        "_known",
         "_overhead",
         "_parser",
         "_raw",
@@ -76,6 +81,9 @@ class ResponseReader:
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = False
         self._raw: list[tuple[bytes, bytes]] = []
+        # What the last response's raw fields were, and what they said.
+        self._known = self._raw
+        self._fields: ResponseFields | None = None
         self._reason = b""
         self._feeding = 0
         self._start = b""
@@ -85,7 +93,7 @@ class ResponseReader:
         self.expect("")
         self.complete = True
 
-    def expect(self, method: str, *, upgrade: bool = False) -> None:
+    def expect(self, method: str, upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 - keywords are slower
         """Start to read the response to a request with this method.
 
         ``upgrade`` tells that the request asks for another protocol.
@@ -191,8 +199,12 @@ class ResponseReader:
         large = self._overhead + self._feeding > MAX_HEAD_BYTES
         if len(raw) > MAX_FIELDS or (large and self._is_too_large()):
             raise head_too_large()
-        fields = read_response_fields(raw)
-        head = ResponseHead(status, self._reason, fields, http10=http10)
+        # As in HPACK (RFC 7541), for the same reason: many say the same again.
+        fields = self._fields
+        if fields is None or raw != self._known:
+            fields = self._fields = read_response_fields(raw)
+            self._known = raw
+        head = ResponseHead(status, self._reason, fields, http10)
         if status >= 200:
             self._take_final(head)
         elif status == 101:

@@ -115,7 +115,7 @@ class UpstreamSession:
 
     # Lease...
 
-    def take(self, origin: "Origin", *, unsafe: bool) -> UpstreamConnection | None:
+    def take(self, origin: "Origin", unsafe: bool) -> UpstreamConnection | None:  # noqa: FBT001 - keywords are slower
         """Lease an idle connection that is ready, if there is one and nobody waits.
 
         The caller sends without awaiting in between, and settles.
@@ -224,10 +224,11 @@ class UpstreamSession:
             connection.leases -= 1
         elif private is not None:
             self._settle_private(connection, private)
-        elif connection.reusable:
-            if not connection.response.exhausted:
+        elif connection.is_reusable():
+            if connection.response.body or connection.response.heads:
                 connection.discard_body()
-            self._carry_out(self.pool.release(connection, self.clock()))
+            if actions := self.pool.release(connection, self.clock()):
+                self._carry_out(actions)
         elif (
             connection.response.complete
             or connection.error is not None
@@ -248,7 +249,7 @@ class UpstreamSession:
     def _settle_private(
         self, connection: UpstreamConnection, private: "PrivateConnections"
     ) -> None:
-        whole = connection.reusable and connection.response.exhausted
+        whole = connection.is_reusable() and connection.response.exhausted
         if whole and connection.retire is None:
             self.pool.reserve(connection, self.clock())
             private.keep(connection)

@@ -80,14 +80,12 @@ def forwarded(url: str, *, method: str = "GET", pieces: int = 0, fields=()):
     if pieces:
         fields = (*fields, (b"Content-Length", b"%d" % (1000 * pieces)))
     read = read_request_fields(fields, traced=False)
-    return ForwardRequest(
-        method,
-        parse_absolute(url.encode(), method=method),
-        read,
-        via=b"1.1 test",
-        framing=read.framing(http10=False)[0],
-        body=Upload(pieces) if pieces else None,
-    )
+    target = parse_absolute(url.encode(), method=method)
+    request = ForwardRequest(method, target, read, b"Via: 1.1 test\r\n")
+    if pieces:
+        request.framing, request.body = read.framing(http10=False)[0], Upload(pieces)
+        request.expect_continue = read.expect_continue
+    return request
 
 
 class Nobody:

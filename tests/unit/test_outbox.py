@@ -54,7 +54,7 @@ async def test_a_few_exchanges_are_no_crowd():
     outbox = Outbox(asyncio.get_running_loop())
     crowded = []
     for _ in range(4):
-        outbox.exchanges += 1
+        outbox.begin()
         crowded.append(outbox.crowded)
 
     assert crowded == [False, False, False, True]

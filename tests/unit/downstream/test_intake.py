@@ -86,13 +86,13 @@ def test_a_long_pipeline_is_read_as_far_as_there_is_room(intake):
     seen = 0
     while intake.requests:
         assert len(intake.requests) < MAX_QUEUED + 65536 / len(GET) + 1
-        assert intake.full
+        assert intake.is_full()
         seen += len(intake.requests)
         intake.requests.clear()
         intake.read_on()
 
     assert seen == count
-    assert not intake.full
+    assert not intake.is_full()
 
 
 def test_what_follows_a_switch_is_held_and_bounded(intake):
@@ -103,7 +103,7 @@ def test_what_follows_a_switch_is_held_and_bounded(intake):
     assert len(intake.requests) == 1
     assert intake.held == GET + b"x" * 70_000
     assert intake.sealed
-    assert intake.full
+    assert intake.is_full()
 
 
 @pytest.mark.parametrize("size", [64 * 1024, 200_000])

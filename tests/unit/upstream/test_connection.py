@@ -57,7 +57,7 @@ async def test_a_whole_response_leaves_the_connection_reusable(method, response,
 
             assert not head.interim
             assert received == body
-            assert wire.connection.reusable
+            assert wire.connection.is_reusable()
             assert wire.connection.ready()
             assert wire.connection.requests == number
 
@@ -78,7 +78,7 @@ async def test_a_response_may_come_byte_by_byte():
             head = await wire.head()
             assert (head.status, head.reason) == (200, b"Quite Fine")
             assert await wire.body() == (b"ab" if method == "GET" else b"")
-            assert wire.connection.reusable, method
+            assert wire.connection.is_reusable(), method
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_a_connection_that_may_carry_more_than_its_response_is_not_reusabl
 
         assert body in (b"", b"a")
         assert head.status in (200, 204, 304)
-        assert not wire.connection.reusable
+        assert not wire.connection.is_reusable()
         assert reason_to_close(wire.connection) == reason
 
 
@@ -139,7 +139,7 @@ async def test_a_body_after_a_head_response_spoils_the_connection(*, rest, apart
             await wire.head()
 
         assert await wire.body() == b""
-        assert not (wire.connection.reusable and wire.connection.ready())
+        assert not (wire.connection.is_reusable() and wire.connection.ready())
 
 
 async def test_a_body_that_ends_with_the_connection_is_whole():
@@ -151,7 +151,7 @@ async def test_a_body_that_ends_with_the_connection_is_whole():
         wire.peer.writer.write_eof()
 
         assert await wire.body() == b"abc"
-        assert not wire.connection.reusable
+        assert not wire.connection.is_reusable()
         assert reason_to_close(wire.connection) == CloseReason.SERVER_CLOSE
 
 
@@ -231,7 +231,7 @@ async def test_what_is_not_a_response_fails_the_exchange(response):
             await wire.rest()
 
         assert {head.status for head in wire.heads} <= {103}
-        assert not wire.connection.reusable
+        assert not wire.connection.is_reusable()
         assert reason_to_close(wire.connection) == CloseReason.PROTOCOL_ERROR
 
 
@@ -266,7 +266,7 @@ async def test_a_long_stream_of_small_chunks_is_no_attack():
         wire.connection.data_received(b"0\r\n\r\n")
 
         assert await wire.body() == b"a" * 20
-        assert wire.connection.reusable
+        assert wire.connection.is_reusable()
 
 
 async def test_a_broken_body_hands_out_what_came_before():

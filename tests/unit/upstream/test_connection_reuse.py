@@ -56,10 +56,10 @@ async def test_a_request_that_was_not_sent_whole_spoils_the_connection():
         await wire.head()
 
         assert wire.connection.response.complete
-        assert not wire.connection.reusable
+        assert not wire.connection.is_reusable()
         assert reason_to_close(wire.connection) == CloseReason.ABORTED
         await wire.connection.write([b"rest"], complete=True)
-        assert wire.connection.reusable
+        assert wire.connection.is_reusable()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_a_body_that_is_not_taken_pauses_the_origin():
         assert wire.peer.writer.transport.get_write_buffer_size() > 0
         assert len(await wire.body()) == size
         assert wire.connection.reading
-        assert wire.connection.reusable
+        assert wire.connection.is_reusable()
 
 
 async def test_a_body_that_is_discarded_is_only_counted():
@@ -105,7 +105,7 @@ async def test_a_body_that_is_discarded_is_only_counted():
 
         assert await wire.body() == b""
         assert wire.connection.response.body_bytes == size
-        assert wire.connection.reusable
+        assert wire.connection.is_reusable()
 
 
 async def test_writing_waits_for_an_origin_that_does_not_read():

@@ -27,7 +27,7 @@ async def test_a_drained_response_leaves_the_connection_reusable():
         result = await drain(wire.connection, max_bytes=size, seconds=5.0)
 
         assert result is DrainResult.REUSED
-        assert wire.connection.reusable
+        assert wire.connection.is_reusable()
         assert wire.connection.response.body_bytes == size
         assert wire.connection.take_body() == []
 
@@ -116,7 +116,7 @@ async def test_a_slow_body_is_given_up_in_time():
         result = await drain(wire.connection, max_bytes=100, seconds=0.05)
 
         assert result is DrainResult.TOO_SLOW
-        assert not wire.connection.reusable
+        assert not wire.connection.is_reusable()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ async def test_a_drain_that_ends_badly_is_an_error(rest, close):
         result = await drain(wire.connection, max_bytes=100, seconds=5.0)
 
         assert result is DrainResult.ERROR
-        assert not wire.connection.reusable
+        assert not wire.connection.is_reusable()
 
 
 async def test_a_connection_that_fails_during_the_drain_is_an_error():
