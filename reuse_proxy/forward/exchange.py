@@ -139,9 +139,9 @@ class Exchange:
         self.phase = _HEAD
         request = self._request
         if request.body is None:
-            connection.send(
-                request.method, request.head(), _COMPLETE, request.upgrade != b""
-            )
+            connection.send(request.method, request.head(), _COMPLETE)
+            if request.upgrade:
+                connection.response.expect_switch()
         else:
             if self._upload is None:
                 self._upload = Upload(request, self._tasks)

@@ -144,22 +144,15 @@ class UpstreamConnection(AsyncioProtocol):
         polled = self._poll.poll(0) if self._transport is not None else ()
         return any(events & _POLLRDHUP for _, events in polled)
 
-    def send(
-        self,
-        method: str,
-        head: bytes,
-        complete: bool,
-        upgrade: bool = False,  # noqa: FBT001, FBT002 - keywords are slower
-    ) -> None:
+    def send(self, method: str, head: bytes, complete: bool) -> None:  # noqa: FBT001 - keywords are slower
         """Start an exchange: write a request's head, and its body where it is short.
 
         Args:
             method: decides whether the response has a body.
             head: the bytes to write.
             complete: nothing more of the request follows.
-            upgrade: the request asks for another protocol.
         """
-        self.response.expect(method, upgrade)
+        self.response.expect(method)
         self.request_sent = complete
         self.requests += 1
         if complete and self._outbox.crowded:

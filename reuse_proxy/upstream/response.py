@@ -93,12 +93,9 @@ class ResponseReader:
         self.expect("")
         self.complete = True
 
-    def expect(self, method: str, upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 - keywords are slower
-        """Start to read the response to a request with this method.
-
-        ``upgrade`` tells that the request asks for another protocol.
-        """
-        self._upgrade = upgrade
+    def expect(self, method: str) -> None:
+        """Start to read the response to a request with this method."""
+        self._upgrade = False
         self.switched = False
         self.behind = b""
         if self._is_head:
@@ -116,6 +113,10 @@ class ResponseReader:
         self.received = False
         self.body_bytes = 0
         self.buffered = 0
+
+    def expect_switch(self) -> None:
+        """Take a switch to another protocol, too: the request has asked for one."""
+        self._upgrade = True
 
     def feed(self, data: bytes) -> None:
         """Read more bytes.
