@@ -8,8 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 # What is counted together past the ledger's bounds; nobody may call itself that.
 OTHER: Final = "other"
@@ -19,10 +18,12 @@ _MAX_PRODUCT: Final = 32
 _PRODUCT: Final = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:/\S*)?")
 # Products that only name the language of the one that follows: aiohttp's own.
 _LANGUAGES: Final = (b"Python",)
+_MAX_PRODUCTS: Final = 256
+_MAX_USER_AGENT: Final = 256
+_products: dict[bytes, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who a client is: the name of its account, and the product that it runs."""
 
     name: str
@@ -72,8 +73,19 @@ def product_of(fields: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the product that a request's User-Agent names, or nothing."""
     for name, value in fields:
         if name.lower() == b"user-agent":
-            return _product(value)
+            product = _products.get(value)
+            return _learn_product(value) if product is None else product
     return ""
+
+
+def _learn_product(value: bytes) -> str:
+    """Remember what a User-Agent names: one that leaks says it again and again."""
+    if len(_products) >= _MAX_PRODUCTS:
+        _products.clear()
+    product = _product(value)
+    if len(value) <= _MAX_USER_AGENT:
+        _products[value] = product
+    return product
 
 
 def _product(value: bytes) -> str:

@@ -6,9 +6,8 @@ metrics and stay for good: a series that went away would let a sum fall.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reuse_proxy.ledger.account import Account
 from reuse_proxy.ledger.identity import OTHER
@@ -26,8 +25,7 @@ _MAX_COMPARED: Final = 16
 _MANY_IDLE: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """How a client connection has ended; times in seconds of the loop.
 
     Args:

@@ -70,7 +70,8 @@ class Visit:
         self.gone_in = ""
         self._sent = self._received = 0
         self._origin: Origin | None = None
-        self._origins: set[Origin] = set()
+        # The origins before that one; most connections ask only one.
+        self._origins: set[Origin] | None = None
 
     def note(self, exchange: Served, traffic: Traffic, closing: bool) -> None:  # noqa: FBT001 - keywords are slower
         """Count an exchange that is over, however it went.
@@ -128,15 +129,22 @@ class Visit:
         A lower bound: a client that reads its responses would have used each of its
         connections again, and so is given one for each origin.
         """
-        origin = self._origin = pool.origin
-        if origin in self._origins or len(self._origins) >= _MAX_ORIGINS:
+        before, self._origin = self._origin, pool.origin
+        if before is not None and not self._remember(before, pool.origin):
             return
-        self._origins.add(origin)
         if reused:
             seconds = pool.connect_seconds or 0.0
             for counted in (self.account, pool.stats):
                 counted.saved += 1
                 counted.saved_seconds += seconds
+
+    def _remember(self, before: "Origin", origin: "Origin") -> bool:
+        """Remember another origin; tell whether it is a new one, within the bound."""
+        known = self._origins
+        if known is None:
+            known = self._origins = set()
+        known.add(before)
+        return origin not in known and len(known) < _MAX_ORIGINS
 
     def __repr__(self) -> str:
         return f"<Visit of {self.owner.name!r} requests={self.requests}>"
