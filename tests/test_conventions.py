@@ -66,6 +66,7 @@ COVERED_BY = {
     "downstream/rules.py": "functional/test_protocol_targets.py",
     "http/hop.py": "unit/http/test_request_fields.py",
     "upstream/head.py": "unit/upstream/test_response.py",
+    "upstream/sockets.py": "unit/upstream/test_connection.py",
     "upstream/roles.py": "unit/upstream/test_connection.py",
     "downstream/writing.py": "functional/test_never_readers.py",
     "downstream/refusals.py": "functional/test_protocol_parsing.py",

@@ -19,7 +19,7 @@ from reuse_proxy.downstream.sockets import hang_up, reset, was_reset
 from reuse_proxy.downstream.writing import ClientWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
 
     from reuse_proxy.downstream.intercept import Intercepted
     from reuse_proxy.downstream.listener import ProxyServer
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from reuse_proxy.errors import ProxyError
     from reuse_proxy.forward import Exchange
     from reuse_proxy.http.request_fields import RequestFields
+    from reuse_proxy.ledger.visit import Visit
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.private import PrivateConnections
+
+    Serving = Coroutine[object, object, None]
 
 # A client that pipelines is read from again once no more than this is queued.
 _RESUME_QUEUED = 16
@@ -54,6 +57,7 @@ class ClientConnection(ClientWriter):
         "_closing",
         "_fresh",
         "_reading_paused",
+        "_serving",
         "_task",
         "_watch",
         "caller",
@@ -97,6 +101,7 @@ class ClientConnection(ClientWriter):
         self._closing = self._reading_paused = False
         self._fresh = True  # it has not asked for anything
         self._task: asyncio.Task[None] | None = None
+        self._serving: Serving | None = None  # until the task has begun to
 
     # Accept...
 
@@ -201,11 +206,13 @@ class ClientConnection(ClientWriter):
             self.caller.asked_to_close = request.asked_to_close
             handler.begin(request)
 
-    def run(self, serving: "Awaitable[None]") -> None:
+    def run(self, serving: "Serving") -> None:
         """Serve the current request in a task, which ends with :meth:`done`."""
+        self._serving = serving
         self._task = self._loop.create_task(self._run(serving))
 
-    async def _run(self, serving: "Awaitable[None]") -> None:
+    async def _run(self, serving: "Serving") -> None:
+        self._serving = None
         await serving
         self._task = None
         self.done()
@@ -290,8 +297,6 @@ class ClientConnection(ClientWriter):
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """Give the transport away, with bytes that came behind the current request.
 
-        Whoever gets it calls :meth:`handed_back` when it has closed.
-
         Raises:
             ClientGoneError: the client has gone.
         """
@@ -308,7 +313,7 @@ class ClientConnection(ClientWriter):
         return transport, bytes(held or b"")
 
     def handed_back(self) -> None:
-        """Forget the client, whose transport has been closed elsewhere."""
+        """Forget the client: whoever got its transport calls this when it is closed."""
         self._forget(None)
 
     # Close...
@@ -342,12 +347,23 @@ class ClientConnection(ClientWriter):
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
         """End at once what is being served, and close (aiohttp's server calls this)."""
         del timeout
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        elif self.exchange is not None:
-            self.server.handler.abandon(self, self.caller.visit)
+        task = self._task
+        self._cancel(self.caller.visit)
+        if task is not None:
+            await asyncio.wait([task])
         self.force_close()
+
+    def _cancel(self, visit: "Visit | None") -> None:
+        # A task that is cancelled before its first step takes none: what it would have
+        # ended is ended here.
+        task, serving = self._task, self._serving
+        if task is not None:
+            task.cancel()
+        if serving is not None:
+            serving.close()
+            self._serving = None
+        if self.exchange is not None and (task is None or serving is not None):
+            self.server.handler.abandon(self, visit)
 
     def force_close(self) -> None:
         """Close behind what has been written, and serve nothing more."""
@@ -368,10 +384,7 @@ class ClientConnection(ClientWriter):
         """Forget the client, and end whatever was done for it."""
         visit = self.caller.visit
         self._forget(exc)
-        if self._task is not None:
-            self._task.cancel()
-        elif self.exchange is not None:
-            self.server.handler.abandon(self, visit)
+        self._cancel(visit)
 
     def _forget(self, exc: BaseException | None) -> None:
         self._watch.discard(self)

@@ -138,7 +138,11 @@ class Reply:
         pieces.append(b"\r\n")
         chunked = self._framing is _CHUNKED
         pieces += self._framed(body, complete=complete) if chunked else body
-        self._connection.write(b"".join(pieces))
+        data = b"".join(pieces)
+        if complete:
+            self._connection.write_soon(data)
+        else:
+            self._connection.write(data)
 
     def send_body(self, body: list[bytes], *, complete: bool) -> None:
         """Write more of the body."""

@@ -59,11 +59,25 @@ class ClientWriter(asyncio.Protocol):
         self.written += len(data)
         if self._unsent is not None:
             self.flush()
-        elif self._outbox.crowded:
+        transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        """Hand bytes over at the end of the turn, where many others do.
+
+        Not parts of a body: how much is held for a client must be known at once.
+
+        Raises:
+            ClientGoneError: the client has gone.
+        """
+        transport = self.transport
+        if not self._outbox.crowded or self._unsent is not None or transport is None:
+            self.write(data)
+        elif transport.is_closing():
+            raise ClientGoneError("the client has gone")
+        else:
+            self.written += len(data)
             self._unsent = data
             self._outbox.add(self)
-            return
-        transport.write(data)
 
     def flush(self) -> None:
         """Hand over what waits for the end of the turn."""

@@ -36,7 +36,6 @@ class Phase(StrEnum):
 _QUEUE: Final = Phase.QUEUE
 _HEAD: Final = Phase.HEAD
 _BODY: Final = Phase.BODY
-_COMPLETE: Final = True
 
 
 class Exchange:
@@ -119,9 +118,11 @@ class Exchange:
             try:
                 head = await self.next_head()
             except UpstreamClosedError:
-                if not self._may_retry(self._leased()):
+                connection = self._leased()
+                if not (connection.untouched or self._may_retry(connection)):
                     raise
-                self._retried = True
+                # What the origin has not heard of is not repeated by that.
+                self._retried = self._retried or not connection.untouched
                 self.phase = _QUEUE
                 self._settle()
                 if self._upload is not None:
@@ -139,7 +140,7 @@ class Exchange:
         self.phase = _HEAD
         request = self._request
         if request.body is None:
-            connection.send(request.method, request.head(), _COMPLETE)
+            connection.send_soon(request.method, request.head())
             if request.upgrade:
                 connection.response.expect_switch()
         else:

@@ -6,9 +6,7 @@ retries, and tells its owner only of what happens while no exchange is looking.
 """
 
 import asyncio
-import select
-from asyncio import Protocol as AsyncioProtocol
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.errors import (
     ProxyError,
@@ -18,28 +16,27 @@ from reuse_proxy.errors import (
 from reuse_proxy.upstream.books import CloseReason, State
 from reuse_proxy.upstream.endings import ended_early
 from reuse_proxy.upstream.response import ResponseReader
+from reuse_proxy.upstream.sockets import UpstreamSocket
 
 if TYPE_CHECKING:
-    import ssl
-
     from reuse_proxy.upstream.books import OriginPool
     from reuse_proxy.upstream.roles import ConnectionOwner, Listener
 
 # Response bytes held for an exchange that is not taking them; one read of uvloop
 # is up to 256 KB, so the upper mark is passed by at most that.
 _HIGH_WATER: Final = 256 * 1024
-# Linux alone tells a FIN from data without reading.
-_POLLRDHUP: Final = getattr(select, "POLLRDHUP", 0)
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
+_COMPLETE: Final = True
 _RESTING: Final = (State.IDLE, State.PRIVATE)
 
 
-class UpstreamConnection(AsyncioProtocol):
+class UpstreamConnection(UpstreamSocket):
     """A connection to an origin, used for one exchange at a time.
 
     Attributes:
         response: reads what the origin sends.
         request_sent: all of the request has been handed to the transport.
+        untouched: the origin has been sent nothing of the request that failed.
         error: why the exchange on this connection failed.
         listener: who is called once when more has come.
         reading: False while the origin is kept waiting for the client.
@@ -52,18 +49,14 @@ class UpstreamConnection(AsyncioProtocol):
         "_loop",
         "_outbox",
         "_owner",
-        "_poll",
-        "_transport",
         "_unsent",
         "_waiter",
-        "address",
         "ended",
         "error",
         "expires_at",
         "idle_since",
         "leases",
         "listener",
-        "local_address",
         "miss",
         "moved",
         "moved_at",
@@ -75,6 +68,7 @@ class UpstreamConnection(AsyncioProtocol):
         "response",
         "retire",
         "state",
+        "untouched",
     )
     capacity = 1
 
@@ -85,12 +79,12 @@ class UpstreamConnection(AsyncioProtocol):
         *,
         loop: "asyncio.AbstractEventLoop",
     ) -> None:
+        super().__init__()
         self.pool = pool
         self._outbox = owner.outbox
         self._unsent: bytes | None = None  # what waits for the end of the turn
         self._owner = owner
         self._loop = loop
-        self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._can_write: asyncio.Future[None] | None = None
         self.listener: Listener | None = None
@@ -101,26 +95,9 @@ class UpstreamConnection(AsyncioProtocol):
         self.expires_at = float("inf")
         self.retire: CloseReason | None = None
         self.miss = ""
-        self.moved = self.ended = False
+        self.moved = self.ended = self.untouched = False
         self.reading = self.request_sent = True
         self.error: ProxyError | None = None
-
-    # Connect...
-
-    def connection_made(self, transport: "asyncio.BaseTransport") -> None:
-        """Keep the transport and what identifies it (asyncio's callback)."""
-        self._transport = cast("asyncio.Transport", transport)
-        self.address = transport.get_extra_info("peername")
-        self.local_address = transport.get_extra_info("sockname")
-        self._poll = select.poll()
-        self._poll.register(self.fileno(), select.POLLIN | _POLLRDHUP)
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor, -1 once it is closed."""
-        if (transport := self._transport) is None:
-            return -1
-        sock = transport.get_extra_info("socket")
-        return -1 if sock is None else cast("int", sock.fileno())
 
     # Use...
 
@@ -135,14 +112,8 @@ class UpstreamConnection(AsyncioProtocol):
             transport is not None
             and not self.response.surplus
             and not transport.is_closing()
-            and not (self.requests and self._poll.poll(0))
+            and not (self.requests and self.is_readable())
         )
-
-    @property
-    def hung_up(self) -> bool:
-        """Whether the origin has closed its side, as the kernel knows it."""
-        polled = self._poll.poll(0) if self._transport is not None else ()
-        return any(events & _POLLRDHUP for _, events in polled)
 
     def send(self, method: str, head: bytes, complete: bool) -> None:  # noqa: FBT001 - keywords are slower
         """Start an exchange: write a request's head, and its body where it is short.
@@ -155,17 +126,35 @@ class UpstreamConnection(AsyncioProtocol):
         self.response.expect(method)
         self.request_sent = complete
         self.requests += 1
-        if complete and self._outbox.crowded:
-            self._unsent = head
-            self._outbox.add(self)
-        elif self._transport is not None:
+        if self._transport is not None:
             self._transport.write(head)
 
+    def send_soon(self, method: str, head: bytes) -> None:
+        """Start an exchange without a request body; write at the end of the turn.
+
+        Where the connection is found not to be usable by then, the exchange fails with
+        UpstreamClosedError, and ``untouched`` is set.
+        """
+        if not self._outbox.crowded:
+            self.send(method, head, _COMPLETE)
+            return
+        self.response.expect(method)
+        self.request_sent = False
+        self.requests += 1
+        self._unsent = head
+        self._outbox.add(self)
+
     def flush(self) -> None:
-        """Send what waits for the end of the turn."""
-        data, self._unsent = self._unsent, None
-        if data and self._transport is not None:
-            self._transport.write(data)
+        """Send what waits for the end of the turn, if :meth:`ready` holds still."""
+        data, transport = self._unsent, self._transport
+        if data is None or transport is None:
+            return
+        if transport.is_closing() or (self.requests > 1 and self.is_readable()):
+            self._turn_down()
+            return
+        self._unsent = None
+        self.request_sent = True
+        transport.write(data)
 
     async def write(self, pieces: list[bytes], *, complete: bool = False) -> None:
         """Write more of the request, no faster than the origin takes it.
@@ -173,7 +162,7 @@ class UpstreamConnection(AsyncioProtocol):
         Raises:
             ProxyError: the connection failed meanwhile.
         """
-        if pieces and self._transport is not None and self._poll.poll(0):
+        if pieces and self._transport is not None and self.is_readable():
             # An early response, perhaps with a reset behind it, which a failing write
             # would hide.  Two turns: the loop may have looked at its sockets already.
             await asyncio.sleep(0)
@@ -224,7 +213,6 @@ class UpstreamConnection(AsyncioProtocol):
         Its new protocol calls :meth:`connection_lost`.  None: the origin has closed.
         UpstreamClosedError: it has closed and said nothing.
         """
-        self.flush()
         transport, response = self._transport, self.response
         if transport is None or transport.is_closing():
             if response.switched or response.behind:
@@ -234,13 +222,6 @@ class UpstreamConnection(AsyncioProtocol):
             )
         self._resume()
         return transport, response.behind
-
-    @property
-    def tls(self) -> "ssl.SSLObject | None":
-        """What TLS has agreed on, if it is spoken."""
-        if (transport := self._transport) is None:
-            return None
-        return cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
 
     # Release...
 
@@ -274,12 +255,6 @@ class UpstreamConnection(AsyncioProtocol):
         self._wake()
         self.abort()
 
-    def abort(self) -> None:
-        """Close the socket without waiting for unsent bytes."""
-        self._unsent = None
-        if self._transport is not None:
-            self._transport.abort()
-
     # asyncio's callbacks...
 
     def data_received(self, data: bytes) -> None:
@@ -288,6 +263,9 @@ class UpstreamConnection(AsyncioProtocol):
         if self.state in _RESTING:
             self.response.surplus = True
             self._owner.connection_broken(self, CloseReason.UNSOLICITED)
+            return
+        if self._unsent is not None:
+            self._turn_down()
             return
         response = self.response
         try:
@@ -308,6 +286,8 @@ class UpstreamConnection(AsyncioProtocol):
             return self.tls is None
         if self.state in _RESTING:
             self._owner.connection_broken(self, CloseReason.SERVER_CLOSE)
+        elif self._unsent is not None:
+            self._turn_down()
         elif self.response.complete or not self.response.end():
             self._closed_early(None)
         else:
@@ -319,6 +299,8 @@ class UpstreamConnection(AsyncioProtocol):
         self._transport = None
         if self.state in _RESTING:
             self._owner.connection_broken(self, CloseReason.SERVER_CLOSE)
+        elif self._unsent is not None:
+            self._turn_down()
         else:
             self._closed_early(exc)
         if self._can_write is not None and not self._can_write.done():
@@ -338,6 +320,14 @@ class UpstreamConnection(AsyncioProtocol):
         self.moved = True
 
     # Rules...
+
+    def _turn_down(self) -> None:
+        """End an exchange of which the origin has heard nothing."""
+        self._unsent = None
+        self.untouched = True
+        self.error = ended_early(None, received=False)
+        self._owner.connection_broken(self, CloseReason.STALE)
+        self._wake()
 
     def _closed_early(self, exc: Exception | None) -> None:
         response = self.response

@@ -26,7 +26,7 @@ class ConnectionOwner(Protocol):
     def connection_broken(
         self, connection: "UpstreamConnection", reason: "CloseReason"
     ) -> None:
-        """An idle connection was closed by its origin or sent bytes unasked."""
+        """A connection was closed by its origin, or sent bytes, with nothing asked."""
 
     def connection_gone(self, connection: "UpstreamConnection") -> None:
         """The operating system has closed the socket."""

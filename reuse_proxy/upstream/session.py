@@ -161,10 +161,8 @@ class UpstreamSession:
                 connection.pool.stats.reused += 1
             connection.moved = True
             return True
-        if connection.hung_up:
-            self.pool.ages.learn_idle_close(connection, self.clock())
+        self.connection_broken(connection, CloseReason.STALE)
         connection.leases -= 1
-        self._discard(connection, CloseReason.STALE)
         return False
 
     async def _queue(
@@ -294,8 +292,9 @@ class UpstreamSession:
     def connection_broken(
         self, connection: UpstreamConnection, reason: CloseReason
     ) -> None:
-        """Discard an idle connection that its origin closed or spoke on."""
-        if reason is CloseReason.SERVER_CLOSE and connection.state is State.IDLE:
+        """Discard a connection that its origin closed or spoke on, asked nothing."""
+        idle = reason is CloseReason.SERVER_CLOSE and connection.state is State.IDLE
+        if idle or (reason is CloseReason.STALE and connection.hung_up):
             self.pool.ages.learn_idle_close(connection, self.clock())
         self._discard(connection, reason)
 

@@ -14,6 +14,7 @@ from reuse_proxy.http.target import parse_absolute
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.private import PrivateConnections
 from tests.support.books import assert_balanced
+from tests.support.client import request_bytes
 
 SIZE = 400_000
 
@@ -200,3 +201,33 @@ async def test_every_await_point_of_an_exchange_survives_cancellation(
         await tasks.join()
         await assert_balanced(proxy)
     assert point > 1
+
+
+@pytest.mark.parametrize("ended_by", ["the client", "a shutdown"])
+async def test_a_task_that_is_cancelled_before_its_first_step_has_ended_its_exchange(
+    proxy, origin, client, ended_by
+):
+    """It never takes that step, so nothing in it could."""
+    request = request_bytes(f"{origin.url}/wait")
+    await client.send(request[:10])
+    (connection,) = await connected(proxy)
+    if ended_by == "the client":
+        connection.transport.abort()  # what is told in the next turn, before ...
+    connection.data_received(request[10:])  # ... the task that this begins
+    if ended_by == "a shutdown":
+        await connection.shutdown()
+
+    assert connection.exchange is None or ended_by == "the client"
+    await asyncio.sleep(0)
+    assert connection.exchange is None
+    assert proxy.session.outbox.exchanges == 0
+    (account,) = proxy.ledger.accounts()
+    assert account.requests == 1
+
+
+async def connected(proxy):
+    """Wait for a client that has sent something; return all clients."""
+    async with asyncio.timeout(10):
+        while not any(client.received for client in proxy.server.clients):
+            await asyncio.sleep(0)
+    return proxy.server.clients

@@ -66,7 +66,7 @@ async def test_the_time_after_which_an_origin_closes_is_learned(
 
     origin = await make_origin(script)
     await client.get(f"{origin.url}/")
-    await origin.until(lambda: origin.open == 0)
+    await origin.until(lambda: not proxy.session.connections())
 
     await client.get(f"{origin.url}/")
     (pool,) = proxy.session.pool.origins.values()

@@ -1,14 +1,19 @@
 """One upstream connection: what makes it reusable, and what bounds it."""
 
 import asyncio
+import contextlib
 import os
 
 import pytest
 
-from reuse_proxy.errors import ProxyError, UpstreamTimeoutError
+from reuse_proxy.errors import (
+    ProxyError,
+    UpstreamClosedError,
+    UpstreamTimeoutError,
+)
 from reuse_proxy.upstream.books import CloseReason, State
 from reuse_proxy.upstream.endings import reason_to_close
-from tests.support.wire import wired
+from tests.support.wire import GET, wired
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,54 @@ async def test_what_the_loop_has_not_read_yet_is_seen_before_reuse():
         os.write(sock.fileno(), b"x")
 
         assert not wire.connection.ready()
+
+
+@pytest.mark.parametrize("event", ["kernel", "data", "fin", "lost"])
+async def test_what_comes_before_a_waiting_request_is_sent_answers_nothing(event):
+    """Between the lease and the end of the turn, the origin has not been asked."""
+    async with wired() as wire:
+        await wire.exchange(b"HTTP/1.1 204 N\r\n\r\n")
+        connection = wire.connection
+        for _ in range(4):
+            wire.owner.outbox.begin()
+        connection.state = State.ACTIVE
+        connection.send_soon("POST", GET)
+        forged = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        match event:
+            case "kernel":
+                sock = wire.peer.writer.get_extra_info("socket")
+                os.write(sock.fileno(), forged)
+            case "data":
+                connection.data_received(forged)
+            case "fin":
+                connection.eof_received()
+            case _:
+                connection.abort()
+
+        with pytest.raises(UpstreamClosedError):
+            await connection.receive()
+        assert connection.untouched
+        assert not connection.response.heads
+        assert wire.owner.broken == [CloseReason.STALE]
+        # A reset, where there were bytes that nobody has read.
+        with contextlib.suppress(ConnectionResetError):
+            assert await wire.peer.reader.read() == b""
+
+
+async def test_a_waiting_request_is_sent_at_the_end_of_the_turn():
+    """And is an exchange like any other."""
+    async with wired() as wire:
+        for _ in range(4):
+            wire.owner.outbox.begin()
+        wire.connection.state = State.ACTIVE
+        wire.connection.send_soon("GET", GET)
+        assert not wire.connection.request_sent
+        await wire.peer.reader.readexactly(len(GET))
+        await wire.peer.send(b"HTTP/1.1 204 N\r\n\r\n")
+
+        assert (await wire.head()).status == 204
+        assert wire.connection.is_reusable()
+        assert not wire.connection.untouched
 
 
 async def test_a_request_that_was_not_sent_whole_spoils_the_connection():
