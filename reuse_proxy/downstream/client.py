@@ -356,12 +356,11 @@ class ClientConnection(ClientWriter):
     def _cancel(self, visit: "Visit | None") -> None:
         # A task that is cancelled before its first step takes none: what it would have
         # ended is ended here.
-        task, serving = self._task, self._serving
+        task, serving, self._serving = self._task, self._serving, None
         if task is not None:
             task.cancel()
         if serving is not None:
             serving.close()
-            self._serving = None
         if self.exchange is not None and (task is None or serving is not None):
             self.server.handler.abandon(self, visit)
 
