@@ -121,8 +121,8 @@ class ClientConnection(ClientWriter):
 
     def refuse(self, error: "ProxyError") -> None:
         """Answer outside of any request, and close."""
-        if self.transport is not None:
-            self.transport.write(last_response(error))
+        with contextlib.suppress(ClientGoneError):
+            self.write(last_response(error))
         self.force_close()
 
     # Read...
@@ -170,6 +170,7 @@ class ClientConnection(ClientWriter):
         Its response must keep moving: a client that is really gone looks the same.
         What switches to another protocol is not over with its request.
         """
+        self.flush()  # or it would be closed over what waits
         if self.below is not None:
             return None  # TLS cannot be half-closed
         if self.intake.held is None and not self._is_answered():
@@ -340,9 +341,9 @@ class ClientConnection(ClientWriter):
 
     def close(self) -> None:
         """Serve nothing after what is being served (aiohttp's server calls this)."""
+        self.intake.stop()
         if self.request is None:
             self._hang_up()
-        self._closing = True
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
         """End at once what is being served, and close (aiohttp's server calls this)."""
@@ -354,8 +355,7 @@ class ClientConnection(ClientWriter):
         self.force_close()
 
     def _cancel(self, visit: "Visit | None") -> None:
-        # A task that is cancelled before its first step takes none: what it would have
-        # ended is ended here.
+        # A task that is cancelled before its first step takes none, and ends nothing.
         task, serving, self._serving = self._task, self._serving, None
         if task is not None:
             task.cancel()

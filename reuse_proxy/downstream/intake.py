@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 # A client that pipelines more than this is not read from until it has been served.
 MAX_QUEUED: Final = 32
-# What is parsed in one go: some 1,500 requests at most.
-_PIECE_BYTES: Final = 64 * 1024
+# What is parsed in one go: the shortest requests have 25 bytes, and half a kilobyte in
+# memory each.  More within a body, in which there are none.
+_PIECE_BYTES: Final = 4 * 1024
+_BODY_PIECE_BYTES: Final = 16 * 1024
 # Chunk extensions and trailers carry no content; this much in a row is an attack.
 _MAX_OVERHEAD_BYTES: Final = 1024 * 1024
 _MAX_HELD_BYTES: Final = 64 * 1024
@@ -52,6 +54,7 @@ class Intake:
     """
 
     __slots__ = (
+        "_begun",
         "_client",
         "_fed",
         "_in_head",
@@ -76,7 +79,8 @@ class Intake:
         self._target = b""
         # Whose head or body is being read; None between two requests.
         self._request: ClientRequest | None = None
-        self._in_head = self._resuming = False
+        # A head is open; one has begun among the bytes that were fed last.
+        self._in_head = self._begun = self._resuming = False
         self._overhead = self._fed = 0
         self.unparsed = b""
         self.requests: deque[ClientRequest] = deque()
@@ -101,8 +105,9 @@ class Intake:
         while at < len(data) and len(self.requests) < MAX_QUEUED:
             if self.sealed:
                 break
-            self._parse(data[at : at + _PIECE_BYTES])
-            at += _PIECE_BYTES
+            size = _PIECE_BYTES if self._request is None else _BODY_PIECE_BYTES
+            self._parse(data[at : at + size])
+            at += size
         rest = data[at:]
         self.unparsed = b""
         if self.held is not None:
@@ -125,26 +130,36 @@ class Intake:
         if request is not None and request.body is not None:
             request.body.fail(error)
 
+    def stop(self) -> None:
+        """Read nothing more, and forget the requests that wait."""
+        self.sealed = True
+        self.error = None
+        self.unparsed = b""
+        self.requests.clear()
+
     # Parse...
 
     def _parse(self, data: bytes) -> None:
-        in_head, request = self._in_head, self._request
+        request, queued = self._request, len(self.requests)
         self._fed = len(data)
+        self._begun = False
         size = 0 if request is None or request.body is None else request.body.size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
-            self._switch(data[exc.args[0] :])
+            self._go_on(data[exc.args[0] :])
         except httptools.HttpParserError as exc:
             self._fail(exc, data)
         if self._in_head:
-            self._count_head(len(data), begun_before=in_head)
+            first = request is None and len(self.requests) == queued
+            self._count_head(len(data), first=first)
         elif self._request is not None:
             self._count_overhead(self._request, len(data), before=size)
 
-    def _count_head(self, size: int, *, begun_before: bool) -> None:
-        # Where in these bytes it began is not known: at least one is its own.
-        self.head_bytes = self.head_bytes + size if begun_before else 1
+    def _count_head(self, size: int, *, first: bool) -> None:
+        # Where it began behind others is not known: at least one byte is its own.
+        begun = size if first else 1
+        self.head_bytes = begun if self._begun else self.head_bytes + size
         if self.head_bytes > MAX_HEAD_BYTES:
             self._seal(head_too_large())
 
@@ -161,8 +176,21 @@ class Intake:
             body.fail(overhead_without_end())
             self.sealed = True
 
-    def _switch(self, behind: bytes) -> None:
-        """Hold what follows a request to switch protocols: it may not be HTTP.
+    def _go_on(self, behind: bytes) -> None:
+        """Read on behind a request for another protocol; more of them may follow."""
+        while rest := self._switch(behind):
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as exc:
+                behind = rest[exc.args[0] :]
+            except httptools.HttpParserError as exc:
+                self._fail(exc, rest)
+                return
+            else:
+                return
+
+    def _switch(self, behind: bytes) -> bytes:
+        """Hold what follows a request to switch protocols, or return it to be read.
 
         llhttp takes everything that follows any Upgrade for another protocol's.
         """
@@ -173,20 +201,23 @@ class Intake:
         length = request.field(b"content-length")
         coding = request.field(b"transfer-encoding")
         if not connect and (length or coding) is not None:
-            self._read_body(request, length, behind)
-        elif wanted:
-            self.sealed = True
-            self.held = bytearray(behind)
-        elif behind:
-            self._parse(behind)
+            return self._head_of_body(request, length) + behind
+        if not wanted:
+            return behind
+        self.sealed = True
+        self.held = bytearray(behind)
+        return b""
 
-    def _read_body(
-        self, request: ClientRequest, length: bytes | None, behind: bytes
-    ) -> None:
-        """Have the parser read a body that it took for another protocol's bytes."""
+    def _head_of_body(self, request: ClientRequest, length: bytes | None) -> bytes:
+        """Have a new parser read a body that was taken for another protocol's bytes.
+
+        The one before takes none after ``Connection: close``.
+        """
+        self._parser = httptools.HttpRequestParser(self)
         self._request, self._resuming = request, True
+        last = b"Connection: close\r\n" if request.asked_to_close else b""
         framing = _CHUNKED if length is None else b"Content-Length: " + length
-        self._parse(b"POST / HTTP/1.1\r\n%b\r\n\r\n%b" % (framing, behind))
+        return b"POST / HTTP/1.1\r\n%b%b\r\n\r\n" % (last, framing)
 
     def _fail(self, exc: httptools.HttpParserError, data: bytes) -> None:
         """Read no more: it cannot be told what follows."""
@@ -219,7 +250,7 @@ class Intake:
     def on_message_begin(self) -> None:
         """Begin a head."""
         if not self._resuming:
-            self._in_head = True
+            self._in_head = self._begun = True
             self._target = b""
             self._raw = []
 

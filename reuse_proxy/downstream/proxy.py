@@ -200,7 +200,8 @@ class ProxyHandler:
         """End an exchange, however it went: settled, counted, noted in the ledger."""
         phase = exchange.phase
         client.exchange = None
-        self.outbox.end()
+        if not exchange.detached:
+            self.outbox.end()
         exchange.end(error)
         visit = visit or client.caller.visit
         if visit is not None:
@@ -222,6 +223,7 @@ class ProxyHandler:
         if head.status == 101:
             # It is a tunnel now, once the client has been told (A60).
             switched, told = exchange.detach(), reply.switch_head(head)
+            self.outbox.end()
             if visit is not None:
                 visit.over = True
             await self._tunnels.carry(switched, reply, 101, told)

@@ -36,6 +36,8 @@ class Phase(StrEnum):
 _QUEUE: Final = Phase.QUEUE
 _HEAD: Final = Phase.HEAD
 _BODY: Final = Phase.BODY
+# Connections, one after another, that end between their lease and the end of a turn.
+_MAX_TURNED_DOWN: Final = 32
 
 
 class Exchange:
@@ -45,13 +47,14 @@ class Exchange:
         "_bound",
         "_client",
         "_connection",
-        "_detached",
         "_request",
         "_retried",
         "_session",
         "_started",
         "_tasks",
+        "_turned_down",
         "_upload",
+        "detached",
         "miss",
         "origin_pool",
         "phase",
@@ -75,7 +78,8 @@ class Exchange:
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
         self._retried = False
-        self._detached = False
+        self._turned_down = 0
+        self.detached = False
         # Whose connection served this, once one did; and why that had to be opened.
         self.origin_pool: OriginPool | None = None
         self.miss = ""
@@ -119,10 +123,12 @@ class Exchange:
                 head = await self.next_head()
             except UpstreamClosedError:
                 connection = self._leased()
-                if not (connection.untouched or self._may_retry(connection)):
-                    raise
                 # What the origin has not heard of is not repeated by that.
-                self._retried = self._retried or not connection.untouched
+                again = connection.untouched and self._turned_down < _MAX_TURNED_DOWN
+                if not (again or self._may_retry(connection)):
+                    raise
+                self._turned_down += again
+                self._retried = self._retried or not again
                 self.phase = _QUEUE
                 self._settle()
                 if self._upload is not None:
@@ -221,7 +227,7 @@ class Exchange:
     def detach(self) -> "UpstreamConnection":
         """Give the connection away: a tunnel settles it, and counts this request."""
         connection, self._connection = self._leased(), None
-        self._detached = True
+        self.detached = True
         return connection
 
     @property
@@ -256,7 +262,7 @@ class Exchange:
         if self._retried and self.phase is not _BODY:
             self._session.stats.retries["failed"] += 1
         self._settle()
-        if not self._detached:
+        if not self.detached:
             self._count(error)
 
     def _settle(self) -> None:

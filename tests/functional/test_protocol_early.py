@@ -165,3 +165,59 @@ async def test_a77_a_half_closed_client_in_the_queue_is_dropped(
     origin.release.set()
     assert (await first.response()).body == b"done"
     assert [request.target for request in origin.requests] == [b"/wait"]
+
+
+@pytest.fixture
+async def crowd(proxy, make_client, origin):
+    """So many exchanges under way that writes wait for the end of a turn."""
+    clients = [await make_client(proxy) for _ in range(5)]
+    for client in clients:
+        await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == len(clients))
+    assert proxy.session.outbox.crowded
+    yield clients
+    origin.release.set()
+    for client in clients:
+        assert (await client.response()).body == b"done"
+
+
+@pytest.mark.usefixtures("crowd")
+async def test_in_a_crowd_an_error_comes_behind_the_response_before_it(client, origin):
+    """Both are written in one turn of the loop, or nearly."""
+    await client.get(f"{origin.url}/")
+    await client.send(request_bytes(f"{origin.url}/"), b"\x00no request\r\n\r\n")
+    answers = [await client.response() for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [200, 400]
+
+
+@pytest.mark.usefixtures("crowd")
+async def test_in_a_crowd_a_response_is_not_lost_to_a_fin_of_the_same_turn(
+    proxy, client, origin
+):
+    """It waits to be written when the client closes its sending side."""
+    await client.get(f"{origin.url}/")
+    ours = next(each for each in proxy.server.clients if each.request is None)
+    await client.send(request_bytes(f"{origin.url}/"))
+    while ours._unsent is None:
+        await asyncio.sleep(0)
+    # What the loop calls for a FIN that it reads behind the origin's bytes.
+    if not ours.eof_received():
+        ours.transport.close()
+
+    assert (await client.response()).status == 200
+
+
+async def test_an_exchange_is_finished_and_then_closed_if_its_server_is(
+    proxy, client, origin
+):
+    """As aiohttp's runner asks for it: softly."""
+    await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 1)
+    proxy.server.pre_shutdown()
+    origin.release.set()
+    response = await client.response()
+
+    assert (response.status, response.body) == (200, b"done")
+    assert response.value("Connection") == "close"
+    assert await client.rest() == b""

@@ -41,6 +41,9 @@ async def assert_balanced(service: Service) -> None:
     assert all(connection.leases == 0 for connection in connections)
     assert sum(kernel.values()) == len(connections)
     assert service.stall_watch.spooled >= 0
+    under_way = [client for client in service.server.clients if client.exchange]
+    tunnels = sum(len(pool.tunnels) for pool in session.pool.origins.values())
+    assert len(under_way) - tunnels <= session.outbox.exchanges <= len(under_way)
     accounts = list(service.ledger.accounts())
     clients = cast("list[ClientConnection]", service.server.connections)
     visiting = [client for client in clients if client.caller.visit]

@@ -85,7 +85,7 @@ def test_a_long_pipeline_is_read_as_far_as_there_is_room(intake):
     intake.feed(GET * count)
     seen = 0
     while intake.requests:
-        assert len(intake.requests) < MAX_QUEUED + 65536 / len(GET) + 1
+        assert len(intake.requests) < MAX_QUEUED + 4096 / len(GET) + 1
         assert intake.is_full()
         seen += len(intake.requests)
         intake.requests.clear()
@@ -176,3 +176,47 @@ def test_what_follows_a_last_request_is_nothing_to_us(intake):
     assert len(intake.requests) == 1
     assert intake.error is None
     assert intake.sealed
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+@pytest.mark.parametrize("size", [b"Content-Length: 5", b"Content-Length: 0"])
+def test_the_body_of_a_last_request_to_upgrade_is_read(intake, protocol, size):
+    """The parser takes no more bytes behind Connection: close; another one does."""
+    body = b"hello" if size.endswith(b"5") else b""
+    fields = b"Connection: close, Upgrade\r\nUpgrade: " + protocol + b"\r\n"
+    intake.feed(POST + fields + size + b"\r\n\r\n" + body + GET)
+    (request,) = intake.requests
+
+    assert request.asked_to_close
+    assert request.complete
+    assert (request.body.take() if request.body else b"") == body
+    assert intake.error is None
+    assert intake.sealed
+
+
+def test_many_offers_in_a_row_are_requests_in_a_row(intake):
+    """However many come in one piece."""
+    offer = b"GET /?HTTP/1.1\r\nHost:\r\nUpgrade:x2\r\n".replace(b"?", b" ")
+    offer = offer.replace(b"x2", b"h2c") + b"Connection:upgrade\r\n\r\n"
+    seen = 0
+    intake.feed(offer * 2000)
+    while intake.requests:
+        seen += len(intake.requests)
+        intake.requests.clear()
+        intake.read_on()
+
+    assert seen == 2000
+
+
+def test_a_head_is_counted_from_its_own_beginning(intake):
+    """What came before it in the same bytes is not of it."""
+    body = b"x" * 60_000
+    stream = POST + b"Content-Length: 60000\r\n\r\n" + body + HEAD
+    intake.feed(stream[:20])
+    intake.feed(stream[20:])
+    for _ in range(8):
+        intake.feed(b"X-Filler: " + b"y" * 988 + b"\r\n")
+    intake.feed(b"\r\n")
+
+    assert intake.error is None
+    assert len(intake.requests) == 2
