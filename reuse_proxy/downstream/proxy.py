@@ -11,14 +11,13 @@ being handled.
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reuse_proxy.downstream.refusals import internal_error
 from reuse_proxy.downstream.reply import ClientGoneError, Reply
 from reuse_proxy.downstream.rules import Rules, check_version
 from reuse_proxy.errors import ProxyError, RequestError
 from reuse_proxy.forward import Exchange
-from reuse_proxy.http.framing import Framing
 
 if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from reuse_proxy.ledger.visit import Visit
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
-
-_NONE: Final = Framing.NONE
-_CHUNKED: Final = Framing.CHUNKED
-_TRACED: Final = frozenset({"TRACE", "OPTIONS"})
 
 
 class ProxyHandler:
@@ -97,8 +92,7 @@ class ProxyHandler:
         """End what no task carries: the client is gone, or is being closed."""
         exchange = client.exchange
         if exchange is not None:
-            gone = ClientGoneError("the client has gone")
-            self._end(client, exchange, gone, visit=visit)
+            self._end(client, exchange, _why_cancelled(client), visit)
 
     async def _begin_later(self, request: "ClientRequest", reply: Reply) -> None:
         try:
@@ -180,13 +174,12 @@ class ProxyHandler:
         failure: Exception | None = None
         try:
             await self._respond(exchange, reply, visit)
-        except asyncio.CancelledError as cancelled:
-            gone = ClientGoneError("the client has gone") if client.left else cancelled
-            self._end(client, exchange, gone, visit=visit)
+        except asyncio.CancelledError:
+            self._end(client, exchange, _why_cancelled(client), visit)
             raise
         except Exception as error:  # noqa: BLE001 - the last resort
             failure = error
-        self._end(client, exchange, failure, visit=visit)
+        self._end(client, exchange, failure, visit)
         if failure is not None:
             self._answer_error(request, reply, failure)
 
@@ -245,3 +238,10 @@ class ProxyHandler:
             body = await exchange.read_body()
             complete = exchange.complete
             reply.send_body(body, complete=complete)
+
+
+def _why_cancelled(client: "ClientConnection") -> BaseException:
+    """Tell a client that has gone from one that we are closing."""
+    if client.left:
+        return ClientGoneError("the client has gone")
+    return asyncio.CancelledError()

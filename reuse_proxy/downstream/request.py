@@ -122,7 +122,12 @@ class ClientBody:
     # Read...
 
     def take(self) -> bytes | None:
-        """Return the whole body if it is here already, else None."""
+        """Return the whole body if it is here already, else None.
+
+        Raises:
+            RequestError: it is too large.
+        """
+        self._check_size()
         return self._take() if self.complete else None
 
     async def read(self) -> bytes:
@@ -137,9 +142,12 @@ class ClientBody:
                 await self._more()
             finally:
                 self._client.await_body(None)
+        self._check_size()
+        return self._take()
+
+    def _check_size(self) -> None:
         if self.most and self.size > self.most:
             raise body_too_large(self.most)
-        return self._take()
 
     async def _more(self) -> None:
         while not (self._pieces or self.complete):

@@ -20,7 +20,11 @@ class RequestBody(Protocol):
     """A client's request body, as it arrives."""
 
     def take(self) -> bytes | None:
-        """Return the whole body if it is here already, else None."""
+        """Return the whole body if it is here already, else None.
+
+        Raises:
+            ProxyError: it must not be sent.
+        """
 
     async def read(self) -> bytes:
         """Return more of the body, or nothing at its end.

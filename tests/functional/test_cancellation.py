@@ -223,6 +223,23 @@ async def test_a_task_that_is_cancelled_before_its_first_step_has_ended_its_exch
     assert proxy.session.outbox.exchanges == 0
     (account,) = proxy.ledger.accounts()
     assert account.requests == 1
+    assert account.aborts.total() == (ended_by == "the client")
+
+
+async def test_who_is_shut_down_while_an_origin_is_waited_for_has_not_left(
+    proxy, origin, client
+):
+    """The exchange has no task, on a connection that was ready."""
+    await client.get(f"{origin.url}/")
+    await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 2)
+    (connection,) = proxy.server.clients
+    (account,) = proxy.ledger.accounts()
+    await connection.shutdown()
+
+    assert connection.exchange is None
+    assert account.requests == 2
+    assert account.aborts.total() == 0
 
 
 async def connected(proxy):

@@ -121,11 +121,7 @@ async def test_a14_trailers_are_dropped(client, origin, trailer):
 async def test_a14_a_trailer_is_no_field_of_the_next_request(
     client, origin, trailer, at_once
 ):
-    """The next request on the same connection is served without it.
-
-    The C parser of aiohttp 3.14.5 hands the last trailer over as the next head's
-    first field.
-    """
+    """The next request on the same connection is served without it."""
     body = f"5\r\nhello\r\n0\r\n{trailer}\r\n\r\n".encode()
     first, second = chunked(origin, body), request_bytes(f"{origin.url}/second")
     await client.send(first + second if at_once else first)
@@ -302,6 +298,30 @@ async def test_a22_an_idle_connection_is_closed_without_a_word(
     await client.get(f"{origin.url}/")
 
     assert await client.rest() == b""
+
+
+async def test_a22_a_body_that_outgrows_the_limit_in_the_queue_is_413(
+    make_proxy, make_client, origin
+):
+    """All of it is here when its turn comes, and none of it is sent."""
+    proxy = await make_proxy(max_request_body=1000, max_per_origin=1)
+    busy, client = await make_client(proxy), await make_client(proxy)
+    await busy.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 1)
+    (pool,) = proxy.session.pool.origins.values()
+    await client.send(chunked(origin, b"5\r\nhello\r\n"))
+    await origin.until(lambda: len(pool.waiters) == 1)
+    await client.send(b"%x\r\n" % 5000 + b"z" * 5000 + b"\r\n0\r\n\r\n")
+    waiting = next(
+        c for c in proxy.server.clients if c.exchange and not c.exchange.pool
+    )
+    await origin.until(lambda: waiting.request.complete)
+    origin.release.set()
+    response = await client.response("POST")
+
+    assert_own_error(response, 413)
+    assert (await busy.response()).body == b"done"
+    assert b"z" not in b"".join(request.body for request in origin.requests)
 
 
 async def test_a22_a_chunked_body_over_the_limit_is_413(
