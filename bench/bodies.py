@@ -14,7 +14,7 @@ from measure import Sample
 from peers import FILES, Server, Start, free_port, room, running
 from records import Record
 from setting import Bench
-from turns import DIRECT, Case, Values, direct, in_turn, named, origin, peers, started
+from turns import DIRECT, Case, Values, in_turn, named, origin, peers, started
 
 TITLE = "Bodies"
 SECTION = "bodies"
@@ -54,9 +54,9 @@ def measure(
             for name in names
         ]
         warm = partial(load.connection_per_request, seconds=1)
-        with started(bench, starts, server.port, warm=warm) as subjects:
-            if with_direct:
-                subjects.servers.append(direct(server))
+        with started(
+            bench, starts, server, warm=warm, with_direct=with_direct
+        ) as subjects:
             return in_turn(bench, SECTION, subjects, cases)
 
 
@@ -78,9 +78,7 @@ def measure_uploads(
             opened.truncate(FILES["big"])
         upload = partial(load.upload, count=_COUNT, file=file, sink=to)
         warm = partial(load.upload, count=1, file=file, sink=to)
-        with started(apart, starts, to.port, warm=warm) as subjects:
-            if with_direct:
-                subjects.servers.append(direct(to))
+        with started(apart, starts, to, warm=warm, with_direct=with_direct) as subjects:
             return in_turn(apart, SECTION, subjects, [Case(UP, _values(upload))])
 
 

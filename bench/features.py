@@ -46,7 +46,7 @@ def _timed(bench: Bench) -> list[Record]:
         cases = [Case(name, partial(_values, bench, load, name)) for name in _CASES]
         starts = {name: partial(_start, bench.tree, name) for name in _COMMANDS}
         warm = partial(_warm, load)
-        with started(bench, starts, server.port, warm=warm) as subjects:
+        with started(bench, starts, server, warm=warm) as subjects:
             return in_turn(bench, SECTION, subjects, cases)
 
 

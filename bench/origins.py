@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from measure import Origin
 from peers import LOOPBACK, program, room, running, version
+from peers_config import NGINX
 from ports import free_ports
 
 # Loopback, but in a spelling that Go's ProxyFromEnvironment does not exempt.
@@ -24,27 +25,10 @@ NAME = "LOCALHOST"
 KIB, MIB = 1024, 1024 * 1024
 SIZES = {"1 KiB": KIB, "1 MiB": MIB, "8 MiB": 8 * MIB}
 _VALID = timedelta(days=1)
-_CONNECTIONS = 4096
 
-_CONFIG = """\
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile {files};
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log crit;
-events {{ worker_connections {files}; }}
-http {{
-  access_log off;
-  sendfile on;
-  tcp_nopush on;
-  tcp_nodelay on;
-  keepalive_requests 100000000;
-  keepalive_timeout 3600s;
-  client_body_temp_path {folder};
-  proxy_temp_path {folder};
-  fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder};
-  scgi_temp_path {folder};
+_CONFIG = (
+    NGINX
+    + """\
   # 1.2 would need a round trip more, and flatter what saves handshakes.
   ssl_protocols TLSv1.3;
   ssl_certificate {folder}/origin.pem;
@@ -59,6 +43,7 @@ http {{
   }}
 }}
 """
+)
 
 
 @dataclass(frozen=True)
@@ -88,11 +73,7 @@ def site(folder: Path, ports: int = 1, tls_ports: int = 1) -> Iterator[Site]:
     listen = [f"    listen {LOOPBACK}:{port} backlog=4096;" for port in plain]
     listen += [f"    listen {LOOPBACK}:{port} ssl backlog=4096;" for port in tls]
     config = folder / "nginx.conf"
-    config.write_text(
-        _CONFIG.format(
-            folder=folder, listen="\n".join(listen), files=_CONNECTIONS + len(free)
-        )
-    )
+    config.write_text(_CONFIG.format(folder=folder, listen="\n".join(listen)))
     number = version(path, "-v")
     arguments = [path, "-c", str(config), "-e", str(folder / "nginx.log")]
     with running("nginx", number, plain[0], arguments, folder) as server:

@@ -5,8 +5,8 @@ Each stores nothing, logs no request, and keeps connections where it can.
 
 from pathlib import Path
 
-# Paths that nginx would otherwise look for where it was built to be installed.
-_NGINX = """\
+# Up to its servers.  The paths it would otherwise look for where it was installed.
+NGINX = """\
 daemon off;
 worker_processes 1;
 pid "{folder}/nginx.pid";
@@ -28,7 +28,7 @@ http {{
 """
 
 ORIGIN = (
-    _NGINX
+    NGINX
     + """\
   server {{
     listen 127.0.0.1:{port} backlog=4096;
@@ -41,7 +41,7 @@ ORIGIN = (
 )
 
 NGINX_PROXY = (
-    _NGINX
+    NGINX
     + """\
   client_max_body_size 0;
   upstream origin {{

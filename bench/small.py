@@ -10,7 +10,7 @@ from measure import Sample
 from peers import Server, Start
 from records import Record
 from setting import Bench
-from turns import DIRECT, Case, Values, direct, in_turn, named, origin, peers, started
+from turns import DIRECT, Case, Values, in_turn, named, origin, peers, started
 
 TITLE = "Small requests"
 SECTION = "small"
@@ -40,9 +40,9 @@ def measure(
         cases = [Case(name, partial(_values, bench, load, name)) for name in names]
         # Some know nothing else; what is asked below goes through the same code.
         warm = partial(load.connection_per_request, seconds=1)
-        with started(bench, starts, server.port, warm=warm) as subjects:
-            if with_direct:
-                subjects.servers.append(direct(server))
+        with started(
+            bench, starts, server, warm=warm, with_direct=with_direct
+        ) as subjects:
             return in_turn(bench, SECTION, subjects, cases)
 
 

@@ -90,29 +90,35 @@ def origin(bench: Bench) -> Iterator[tuple[Server, Load]]:
 def started(
     bench: Bench,
     starts: Mapping[str, Start],
-    port: int,
+    origin: Server,
     *,
     warm: Callable[[Server], object],
+    with_direct: bool = False,
 ) -> Iterator[Subjects]:
-    """Start proxies on their core and warm each up; those that do not are missing."""
+    """Start proxies on their core and warm each up; those that do not are missing.
+
+    Args:
+        bench: where.
+        starts: the proxies, by name.
+        origin: what they are for.
+        warm: what each does first.
+        with_direct: the origin itself is a subject too: how it is without a proxy.
+    """
     subjects = Subjects()
     with contextlib.ExitStack() as stack:
         for name, start in starts.items():
             try:
                 with on_cpus(bench.proxy_cpus):
-                    server = stack.enter_context(start(bench.folder, port))
+                    server = stack.enter_context(start(bench.folder, origin.port))
                 warm(server)
             except (UnavailableError, FailedError) as exc:
                 bench.tell(f"left out: {exc}")
                 subjects.missing[name] = str(exc)
             else:
                 subjects.servers.append(server)
+        if with_direct:
+            subjects.servers.append(replace(origin, name=DIRECT))
         yield subjects
-
-
-def direct(server: Server) -> Server:
-    """Return the origin as a subject: what is measured is how it is without a proxy."""
-    return replace(server, name=DIRECT)
 
 
 def in_turn(
