@@ -201,17 +201,18 @@ class Intake:
         length = request.field(b"content-length")
         coding = request.field(b"transfer-encoding")
         if not connect and (length or coding) is not None:
-            return self._head_of_body(request, length) + behind
+            return self._begin_body(request, length) + behind
         if not wanted:
             return behind
         self.sealed = True
         self.held = bytearray(behind)
         return b""
 
-    def _head_of_body(self, request: ClientRequest, length: bytes | None) -> bytes:
+    def _begin_body(self, request: ClientRequest, length: bytes | None) -> bytes:
         """Have a new parser read a body that was taken for another protocol's bytes.
 
-        The one before takes none after ``Connection: close``.
+        The one before takes none after ``Connection: close``.  What is returned comes in
+        front of the body, so that the parser knows how that ends.
         """
         self._parser = httptools.HttpRequestParser(self)
         self._request, self._resuming = request, True

@@ -39,7 +39,9 @@ def translate(exc: httptools.HttpParserError, data: bytes) -> ProxyError:
                 "What came here is TLS; a proxy's own URL begins with http://, "
                 "also where it is to carry https:// requests."
             )
-        case httptools.HttpParserInvalidMethodError() if _METHOD.match(_last(data)):
+        case httptools.HttpParserInvalidMethodError() if _METHOD.match(
+            _last_head(data)
+        ):
             error = RequestError(
                 "The request's method is not one that this proxy knows.", status=501
             )
@@ -48,7 +50,7 @@ def translate(exc: httptools.HttpParserError, data: bytes) -> ProxyError:
     return error
 
 
-def _last(data: bytes) -> bytes:
+def _last_head(data: bytes) -> bytes:
     """Return the last head among some bytes."""
     return data.rstrip(b"\r\n").rpartition(b"\r\n\r\n")[2].lstrip(b"\r\n")
 

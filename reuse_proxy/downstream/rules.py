@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _NONE: Final = Framing.NONE
 _CHUNKED: Final = Framing.CHUNKED
-_UNTRACED: Final = False
 _TRACED: Final = frozenset({"TRACE", "OPTIONS"})
 _WHAT_THIS_IS: Final = (
     "This is reuse-proxy, a forward proxy that enforces connection reuse.\n"
@@ -179,7 +178,7 @@ def _read_fields(request: "ClientRequest") -> "RequestFields":
     raw, client = request.raw_fields, request.connection
     if request.method in _TRACED:
         return read_request_fields(raw, traced=True)
-    client.fields = fields = read_request_fields(raw, _UNTRACED)
+    client.fields = fields = read_request_fields(raw, traced=False)
     client.raw_fields = raw
     return fields
 

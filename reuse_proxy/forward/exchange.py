@@ -41,7 +41,13 @@ _MAX_TURNED_DOWN: Final = 32
 
 
 class Exchange:
-    """One request and its response over leased connections: at most two, one by one."""
+    """One request and its response over leased connections, one after another.
+
+    Attributes:
+        origin_pool: whose connection served this, once one did.
+        miss: why that had to be opened, if it had.
+        detached: a tunnel has the connection.
+    """
 
     __slots__ = (
         "_bound",
@@ -80,7 +86,6 @@ class Exchange:
         self._retried = False
         self._turned_down = 0
         self.detached = False
-        # Whose connection served this, once one did; and why that had to be opened.
         self.origin_pool: OriginPool | None = None
         self.miss = ""
         self._started = session.clock()
@@ -97,11 +102,9 @@ class Exchange:
         """
         request = self._request
         origin, unsafe = request.target.origin, not request.idempotent
-        connection = None if self._client.private is None else self._own(origin)
+        connection = self._own(origin) or self._session.take(origin, unsafe)
         if connection is None:
-            connection = self._session.take(origin, unsafe)
-            if connection is None:
-                return False
+            return False
         self._use(connection)
         connection.listener = listener
         return True

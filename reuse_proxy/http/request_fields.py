@@ -82,7 +82,7 @@ class RequestFields:
         )
 
 
-def read_request_fields(raw: Fields, traced: bool) -> RequestFields:  # noqa: FBT001 - keywords are slower
+def read_request_fields(raw: Fields, *, traced: bool) -> RequestFields:
     """Walk a request's fields.
 
     Args:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # is up to 256 KB, so the upper mark is passed by at most that.
 _HIGH_WATER: Final = 256 * 1024
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
-_COMPLETE: Final = True
 _RESTING: Final = (State.IDLE, State.PRIVATE)
 
 
@@ -115,7 +114,7 @@ class UpstreamConnection(UpstreamSocket):
             and not (self.requests and self.is_readable())
         )
 
-    def send(self, method: str, head: bytes, complete: bool) -> None:  # noqa: FBT001 - keywords are slower
+    def send(self, method: str, head: bytes, *, complete: bool) -> None:
         """Start an exchange: write a request's head, and its body where it is short.
 
         Args:
@@ -136,7 +135,7 @@ class UpstreamConnection(UpstreamSocket):
         UpstreamClosedError, and ``untouched`` is set.
         """
         if not self._outbox.crowded:
-            self.send(method, head, _COMPLETE)
+            self.send(method, head, complete=True)
             return
         self.response.expect(method)
         self.request_sent = False
