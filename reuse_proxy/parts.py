@@ -61,6 +61,8 @@ def session_options(settings: "Settings") -> SessionOptions:
             idle_timeout=settings.idle_timeout,
             max_lifetime=settings.max_lifetime,
             dial_patience=settings.dial_patience,
+            breaker_failures=settings.breaker_failures,
+            breaker_time=settings.breaker_time,
         ),
         unsafe_reuse_max_idle=settings.unsafe_reuse_max_idle,
         drain_max_bytes=settings.drain_max_bytes,

@@ -75,6 +75,7 @@ COVERED_BY = {
     "downstream/stall.py": "functional/test_never_readers.py",
     "upstream/refusals.py": "unit/upstream/test_pool_queue.py",
     "upstream/books.py": "unit/upstream/test_pool.py",
+    "upstream/fairness.py": "unit/upstream/test_pool_queue.py",
 }
 
 # Defaults that depend on the machine, or are told in words.

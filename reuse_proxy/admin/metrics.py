@@ -160,13 +160,21 @@ class ProxyCollector(Collector):
     def _queue(self) -> Iterator[Metric]:
         session = self._session
         lengths = Counter[tuple[str, ...]]({(o,): 0 for o in session.stats.origins})
+        broken = lengths.copy()
         oldest = 0.0
         for pool in session.pool.origins.values():
             waiting, age = pool.waiting(session.clock())
             lengths[pool.stats.label,] += waiting
+            broken[pool.stats.label,] |= session.pool.breaker.is_open(pool)
             oldest = max(oldest, age)
         yield gauge(
             "queue_length", "Requests that wait for a connection", ["origin"], lengths
+        )
+        yield gauge(
+            "breaker_open",
+            "Whether dials have failed in a row, so that requests are refused at once",
+            ["origin"],
+            broken,
         )
         yield gauge(
             "queue_oldest_wait_seconds",

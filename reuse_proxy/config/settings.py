@@ -127,6 +127,14 @@ class Settings(BaseSettings):
     connect_timeout: _Seconds = Field(
         5, description="how long a connection to an origin may take to open"
     )
+    breaker_failures: Annotated[int, Count("dials", low=0)] = Field(
+        5,
+        description="dials of an origin that fail in a row before requests are refused"
+        " at once; 0 never refuses",
+    )
+    breaker_time: _Seconds = Field(
+        5, description="for how long they are, before the origin is dialled again"
+    )
     response_timeout: _Seconds = Field(
         300, description="how long an origin may send nothing of a response"
     )

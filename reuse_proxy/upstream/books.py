@@ -144,11 +144,13 @@ class OriginPool:
 
     __slots__ = (
         "active",
+        "broken_until",
         "closing",
         "connect_seconds",
         "dial_at",
         "dialing",
         "draining",
+        "failures",
         "idle",
         "last_close",
         "last_failure",
@@ -185,6 +187,9 @@ class OriginPool:
         self.last_close: CloseReason | None = None
         # Why the last dial failed, in a sentence; empty if it did not.
         self.last_failure = ""
+        # Dials in a row that failed, and until when there are no others for that.
+        self.failures = 0
+        self.broken_until = 0.0
 
     @property
     def open(self) -> int:
@@ -249,3 +254,5 @@ class Limits:
     idle_timeout: float = 30.0
     max_lifetime: float = 600.0
     dial_patience: float | None = None
+    breaker_failures: int = 5
+    breaker_time: float = 5.0

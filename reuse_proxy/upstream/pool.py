@@ -26,6 +26,8 @@ from reuse_proxy.upstream.books import (
     State,
     Waiter,
 )
+from reuse_proxy.upstream.breaker import Breaker
+from reuse_proxy.upstream.fairness import enough_closing, oldest_first, owed
 from reuse_proxy.upstream.refusals import queue_full, waited_too_long
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Pool:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.ages = Ages(limits)
+        self.breaker = Breaker(limits)
         self.origins: dict[Origin, OriginPool] = {}
         self.sockets = 0
         # Least recently used first; eviction takes from the front.
@@ -117,10 +120,11 @@ class Pool:
            where a connection is about to be free, within both caps.
         3. At the global cap the least recently used idle connection makes room;
            where there is none, the pool starves until a socket is given back.
+        4. Where dials have failed in a row and nothing is open, nobody waits.
         """
         actions: list[Action] = []
         self._serve_idle(pool, now, actions)
-        while len(pool.waiters) > pool.dialing:
+        while len(pool.waiters) > pool.dialing and self.breaker.allows(pool, now):
             waiter = pool.waiters[pool.dialing]
             at = self.ages.dial_time(pool, waiter)
             if at > now:
@@ -133,6 +137,8 @@ class Pool:
             pool.dialing += 1
             self.sockets += 1
             actions.append(Dial(pool))
+        if pool.failures and self.breaker.refuses(pool, now):
+            self._refuse_all(pool, now, actions)
         if not pool.waiters:
             self._starved.pop(pool, None)
         return actions
@@ -141,7 +147,7 @@ class Pool:
         """Enter a connection that a dial has opened; the oldest waiter gets it."""
         pool = connection.pool
         pool.dialing -= 1
-        pool.last_failure = ""
+        self.breaker.dialed(pool)
         pool.stats.opened += 1
         connection.state = _IDLE
         return self._settle_idle(connection, now, fresh=True)
@@ -157,7 +163,7 @@ class Pool:
         pool.dialing -= 1
         self.sockets -= 1
         actions: list[Action] = []
-        pool.last_failure = str(error)
+        self.breaker.failed(pool, error, now)
         if pool.active or pool.draining:
             pool.dial_at = now + _DIAL_BACKOFF_S
         elif pool.waiters:
@@ -271,17 +277,12 @@ class Pool:
         if self.sockets < self._limits.max_sockets:
             return True
         self._starved[pool] = None
-        if not self._closing_for_starved():
+        if not enough_closing(self.origins.values(), self._starved):
             oldest = next(iter(self._idle), None)
             victim = oldest or self.ages.dispensable(self.origins.values(), now)
             if victim is not None:
                 actions += self.discard(victim, CloseReason.EVICTED)
         return False
-
-    def _closing_for_starved(self) -> bool:
-        """Tell whether enough sockets are on their way out for those who starve."""
-        closing = sum(pool.closing for pool in self.origins.values())
-        return closing >= sum(len(pool.waiters) for pool in self._starved)
 
     # Books...
 
@@ -318,25 +319,9 @@ class Pool:
         if not pool.waiters and not self._starved:
             return []
         wanted = fresh and pool.waiters
-        if self._starved and not wanted and self._owed(pool):
+        if self._starved and not wanted and owed(pool, self._starved):
             return self.discard(connection, CloseReason.EVICTED)
         return self.assign(pool, now)
-
-    def _owed(self, pool: OriginPool) -> bool:
-        """Tell whether another origin has the better claim to a socket of this one.
-
-        It has if its oldest waiter came first, or nobody waits here, and it has
-        fewer sockets; so no origin starves, and equal shares are left alone.
-        """
-        for other in self._starved:
-            if other is pool or not other.waiters:
-                continue
-            if not pool.waiters:
-                return True
-            older = other.waiters[0].since < pool.waiters[0].since
-            if older and other.sockets < pool.sockets:
-                return True
-        return False
 
     def _serve_idle(self, pool: OriginPool, now: float, actions: list[Action]) -> None:
         at = 0
@@ -369,10 +354,16 @@ class Pool:
             actions.append(Grant(waiter))
         return actions
 
+    def _refuse_all(self, pool: OriginPool, now: float, actions: list[Action]) -> None:
+        for waiter in pool.waiters:
+            waiter.error = self.breaker.refusal(pool, now)
+            actions.append(Grant(waiter))
+        pool.waiters.clear()
+
     def _after_socket(self, pool: OriginPool, now: float) -> list[Action]:
         """Let those who starved, then the socket's own origin, use its place."""
         actions: list[Action] = []
-        for starved in sorted(self._starved, key=_oldest):
+        for starved in oldest_first(self._starved):
             if self.sockets >= self._limits.max_sockets:
                 break
             actions += self.assign(starved, now)
@@ -387,7 +378,3 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"<Pool {self.sockets} sockets, {list(self.origins.values())}>"
-
-
-def _oldest(pool: OriginPool) -> float:
-    return pool.waiters[0].since if pool.waiters else float("inf")

@@ -160,7 +160,9 @@ async def test_refusals_leave_no_descriptor_task_or_lease(
 ):
     """Fifty of each kind, at the same time."""
     origin = await make_origin(echo)
-    proxy = await tunnelling(connect_ports=f"{origin.port},{nobodys_port},443")
+    proxy = await tunnelling(
+        connect_ports=f"{origin.port},{nobodys_port},443", breaker_failures=0
+    )
     before = descriptors(), task_names()
     authorities = [
         "no-port",

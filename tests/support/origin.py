@@ -132,6 +132,7 @@ class Origin:
     host: str = "127.0.0.1"
     name: str = "origin.test"
     tls: ssl.SSLContext | None = None
+    listen: int = 0
     accepted: int = 0
     open: int = 0
     requests: list[Request] = field(default_factory=list)
@@ -145,7 +146,12 @@ class Origin:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._accept, self.host, 0, limit=2**20, backlog=1024, ssl=self.tls
+            self._accept,
+            self.host,
+            self.listen,
+            limit=2**20,
+            backlog=1024,
+            ssl=self.tls,
         )
         return self
 
