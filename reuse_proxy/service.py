@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import errno
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
 from reuse_proxy.admin.app import Admin, unparsed_log
 from reuse_proxy.admin.sources import Sources
-from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import Admission
 from reuse_proxy.downstream.callers import Callers
@@ -18,14 +16,14 @@ from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import ProxyServer, Timeouts
 from reuse_proxy.downstream.proxy import ProxyHandler
 from reuse_proxy.downstream.rules import Rules
-from reuse_proxy.downstream.socketfile import SocketFile
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
-from reuse_proxy.errors import SettingsError
 from reuse_proxy.ledger.ledger import Ledger
 from reuse_proxy.ledger.owner import Owners
+from reuse_proxy.listening import Listeners
 from reuse_proxy.parts import authority, session_options, thresholds, tls_contexts
 from reuse_proxy.report.build import Reporter
+from reuse_proxy.systemd.activation import Activated
 from reuse_proxy.tasks import TaskSet
 from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.resolver import SystemResolver
@@ -36,11 +34,13 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractResolver
 
+    from reuse_proxy.config.address import Address
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.report.document import Report
 
 # What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
 _END_CLIENTS_S = 0.001
+_ADMIN_BACKLOG = 128
 
 
 class Service:
@@ -52,6 +52,7 @@ class Service:
         *,
         resolver: "AbstractResolver | None" = None,
         trust_advice: str | None = None,
+        activated: Activated | None = None,
     ) -> None:
         settings = loaded.settings
         loop = asyncio.get_running_loop()
@@ -91,9 +92,22 @@ class Service:
         )
         self._proxy_runner = web.ServerRunner(self.server)
         self._admin_runner = _admin_runner(self._admin)
-        self.listening: list[Address] = []
-        self.admin_address: Address | None = None
-        self._socket_files: dict[SocketFile, str] = {}
+        self._activated = activated or Activated()
+        self._proxy_listeners = Listeners(
+            self._proxy_runner,
+            setting="listen",
+            guard="allow_clients",
+            allowed=settings.allow_clients,
+            # All that may come at once: a SYN that is dropped is sent again after 1 s.
+            backlog=settings.max_clients,
+        )
+        self._admin_listeners = Listeners(
+            self._admin_runner,
+            setting="admin",
+            guard="allow_admin",
+            allowed=settings.allow_admin,
+            backlog=_ADMIN_BACKLOG,
+        )
 
     # Start...
 
@@ -113,33 +127,21 @@ class Service:
         """
         await self._admin_runner.setup()
         await self._proxy_runner.setup()
-        self.admin_address = await self._listen(
-            self._admin_runner, self._settings.admin, setting="admin"
+        given = self._activated
+        await self._admin_listeners.start(
+            [self._settings.admin], [given.admin] if given.admin else []
         )
-        for address in self._settings.listen:
-            self.listening.append(
-                await self._listen(self._proxy_runner, address, setting="listen")
-            )
+        await self._proxy_listeners.start(self._settings.listen, given.listen)
 
-    async def _listen(
-        self, runner: "web.BaseRunner", address: Address, *, setting: str
-    ) -> Address:
-        """Listen, and return the address with the port that was really bound."""
-        before = len(runner.addresses)
-        # All that may come at once: a SYN that is dropped is sent again after 1 s.
-        backlog = self._settings.max_clients
-        try:
-            if address.path is not None:
-                file = SocketFile(address.path)
-                with file.made():
-                    await web.UnixSite(runner, address.path, backlog=backlog).start()
-                self._socket_files[file] = setting
-                return address
-            site = web.TCPSite(runner, address.host, address.port, backlog=backlog)
-            await site.start()
-        except OSError as exc:
-            raise SettingsError(_cannot_listen(address, setting, exc)) from exc
-        return Address(address.host, runner.addresses[before][1])
+    @property
+    def listening(self) -> "list[Address]":
+        """Where clients are accepted, with the ports that were really bound."""
+        return self._proxy_listeners.addresses
+
+    @property
+    def admin_address(self) -> "Address":
+        """Where the admin listener listens, likewise."""
+        return self._admin_listeners.addresses[0]
 
     @property
     def url(self) -> str:
@@ -163,7 +165,10 @@ class Service:
         Returns:
             Whether all of them did.
         """
-        await self._stop_listening()
+        await self._proxy_listeners.stop()
+        if self._admin_listeners.adopted:
+            # Its successor may be listening there: let it be the one that is asked.
+            await self._admin_listeners.stop()
         self.server.start_draining()
         self.tunnels.start_draining()
         with contextlib.suppress(TimeoutError):
@@ -173,7 +178,7 @@ class Service:
 
     async def stop(self) -> None:
         """Close everything at once."""
-        await self._stop_listening()
+        await self._proxy_listeners.stop()
         await self.server.shutdown(_END_CLIENTS_S)
         self.server.close()
         self.tunnels.close()
@@ -184,16 +189,7 @@ class Service:
         await self._resolver.close()
         await self._proxy_runner.cleanup()
         await self._admin_runner.cleanup()
-        for file in self._socket_files:
-            file.remove()
-
-    async def _stop_listening(self) -> None:
-        for site in list(self._proxy_runner.sites):
-            await site.stop()
-        # At once, so that a successor may listen there while this process drains.
-        for file, setting in self._socket_files.items():
-            if setting == "listen":
-                file.remove()
+        self._admin_listeners.remove_files()
 
     async def __aexit__(
         self,
@@ -261,10 +257,8 @@ class Service:
         )
 
     def _own_ports(self) -> frozenset[int]:
-        addresses = [*self.listening]
-        if self.admin_address is not None:
-            addresses.append(self.admin_address)
-        return frozenset(address.port for address in addresses if address.path is None)
+        ports = self._proxy_listeners.ports | self._admin_listeners.ports
+        return frozenset(ports)
 
     def __repr__(self) -> str:
         return f"<Service {[*map(str, self.listening)]} {self.session!r}>"
@@ -273,17 +267,4 @@ class Service:
 def _admin_runner(admin: Admin) -> web.AppRunner:
     return web.AppRunner(
         admin.app(), access_log=None, keepalive_timeout=15.0, logger=unparsed_log
-    )
-
-
-def _cannot_listen(address: Address, setting: str, exc: OSError) -> str:
-    if exc.errno == errno.EADDRINUSE:
-        return (
-            f"{setting} = {address} is in use by a process that listens there; "
-            f"stop it, or choose another address with --{setting}."
-        )
-    cause = exc.strerror or str(exc)
-    return (
-        f"{setting} = {address} cannot be listened on ({cause}); "
-        f"choose another address with --{setting}."
     )

@@ -38,6 +38,7 @@ COVERED_BY = {
     "__main__.py": "unit/test_cli.py",
     "service.py": "functional/test_serve.py",
     "parts.py": "functional/test_serve.py",
+    "listening.py": "functional/test_activation.py",
     "config/loading.py": "unit/config/test_settings.py",
     "forward/upload.py": "functional/test_protocol_bodies.py",
     "downstream/caller.py": "functional/test_ledger.py",

@@ -3,12 +3,15 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reuse_proxy.service import Service
+from reuse_proxy.systemd.activation import Activated
+from reuse_proxy.systemd.notify import Notifier
 
 if TYPE_CHECKING:
     from reuse_proxy.config.loading import Loaded
@@ -47,12 +50,10 @@ async def _serve(loaded: "Loaded") -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    async with Service(loaded) as service:
-        log.info(
-            "listening on %s; admin on %s",
-            ", ".join(map(str, service.listening)),
-            service.admin_address,
-        )
+    manager = Notifier.from_environment(os.environ)
+    async with Service(loaded, activated=Activated.take(os.environ)) as service:
+        manager.ready(_told(service))
+        log.info("%s", _told(service))
         # What start-up made stays for good; the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -60,6 +61,7 @@ async def _serve(loaded: "Loaded") -> int:
         # a tenth of its CPU time (make bench-quick).
         gc.set_threshold(20_000, 20, 20)
         await first.wait()
+        manager.stopping("finishing exchanges")
         log.info(
             "stopping: %d clients may finish within %g s; a second signal ends at once",
             len(service.server.connections),
@@ -67,7 +69,13 @@ async def _serve(loaded: "Loaded") -> int:
         )
         finished = await _drain(service, second)
         log.info("stopped%s", "" if finished else "; some exchanges were cut off")
+        manager.close()
         return 0 if finished else 1
+
+
+def _told(service: Service) -> str:
+    listening = ", ".join(map(str, service.listening))
+    return f"listening on {listening}; admin on {service.admin_address}"
 
 
 async def _drain(service: Service, second: asyncio.Event) -> bool:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 0.5
 _LOG_INTERVAL_S: Final = 1.0
+# A client that is idle for less may be sending its next request as we would close; it
+# is served, and told to close.  Load balancers give what they drain as much.
+_RESTING_S: Final = 1.0
 
 
 class Timeouts:
@@ -96,12 +99,11 @@ class ProxyServer(web.Server):
         return inner
 
     def start_draining(self) -> None:
-        """Close idle clients, and the others after their response."""
+        """Close resting clients, and the others after their response."""
         self.draining = True
         self._left.clear()
-        for client in self.clients:
-            if client.idle_since is not None:
-                client.force_close()
+        self._idle_timeout = min(self._idle_timeout, _RESTING_S)
+        self._close_idle()
 
     async def last_client_left(self) -> None:
         """Wait until no client is connected."""
@@ -160,6 +162,10 @@ class ProxyServer(web.Server):
         for client in list(self.pending):
             if not client.deadlines.check(client, now):
                 self.pending.discard(client)
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        now = self._loop.time()
         for client in self.clients:
             idle_since = client.idle_since
             if idle_since is not None and now - idle_since >= self._idle_timeout:
