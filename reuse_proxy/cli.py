@@ -160,7 +160,7 @@ def _load(arguments: argparse.Namespace) -> Loaded:
 def _serve(arguments: argparse.Namespace) -> int:
     from reuse_proxy.commands import serve
 
-    return serve.run(_load(arguments))
+    return serve.run(lambda: _load(arguments))
 
 
 def _check(arguments: argparse.Namespace) -> int:

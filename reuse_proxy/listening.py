@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Listeners:
-    """Where one server listens; its runner is set up and cleaned up elsewhere.
+    """Where one server listens.
 
     Attributes:
         addresses: with the ports that were really bound.
@@ -30,30 +30,39 @@ class Listeners:
         *,
         setting: str,
         guard: str,
-        allowed: "Sequence[Network]",
-        backlog: int,
+        backlog: int = 128,
     ) -> None:
         self._runner = runner
         self._setting = setting
         self._guard = guard
-        self._allowed = allowed
         self._backlog = backlog
         self._files: list[SocketFile] = []
         self.addresses: list[Address] = []
         self.adopted = False
 
     async def start(
-        self, addresses: "Sequence[Address]", sockets: "Sequence[socket.socket]" = ()
+        self,
+        addresses: "Sequence[Address]",
+        sockets: "Sequence[socket.socket]" = (),
+        *,
+        allowed: "Sequence[Network]",
     ) -> None:
         """Listen on the sockets where there are any, else on every address.
+
+        Args:
+            addresses: from the settings, where it has been seen who may connect.
+            sockets: listening ones; beyond loopback, networks must be ``allowed``.
+            allowed: who may connect.
 
         Raises:
             SettingsError: an address cannot be listened on, or a socket must not.
         """
+        await self._runner.setup()
         self.adopted = bool(sockets)
         for sock in sockets:
             address = _address_of(sock)
-            self._refuse_exposed(address)
+            if not address.is_loopback and not allowed:
+                raise self._exposed(address)
             await web.SockSite(self._runner, sock, backlog=self._backlog).start()
             self.addresses.append(address)
         for address in () if sockets else addresses:
@@ -77,24 +86,24 @@ class Listeners:
             raise SettingsError(cannot_listen(address, self._setting, exc)) from exc
         return Address(address.host, self._runner.addresses[before][1])
 
-    def _refuse_exposed(self, address: Address) -> None:
-        if not address.is_loopback and not self._allowed:
-            raise SettingsError(
-                f"The socket {address} that was passed to listen on (LISTEN_FDS) is not"
-                f" on a loopback address; set {self._guard}, for example"
-                f" {self._guard} = 10.0.0.0/8, to the networks that may connect."
-            )
+    def _exposed(self, address: Address) -> SettingsError:
+        return SettingsError(
+            f"The socket {address} that was passed to listen on (LISTEN_FDS) is not"
+            f" on a loopback address; set {self._guard}, for example"
+            f" {self._guard} = 10.0.0.0/8, to the networks that may connect."
+        )
 
     async def stop(self) -> None:
         """Accept nothing more; at once, so that a successor may listen there."""
         for site in list(self._runner.sites):
             await site.stop()
-        self.remove_files()
-
-    def remove_files(self) -> None:
-        """Remove the files of UNIX sockets that were made here."""
         for file in self._files:
             file.remove()
+
+    async def aclose(self) -> None:
+        """Stop, and end the server."""
+        await self.stop()
+        await self._runner.cleanup()
 
     @property
     def ports(self) -> set[int]:

@@ -3,15 +3,25 @@
 from typing import TYPE_CHECKING
 
 from reuse_proxy.config.machine import expanded
+from reuse_proxy.downstream.access import AccessList
+from reuse_proxy.downstream.admission import ClientLimits
+from reuse_proxy.downstream.intercept import Interceptor
+from reuse_proxy.downstream.listener import Timeouts
+from reuse_proxy.downstream.stall import Spool
 from reuse_proxy.ledger.verdict import Thresholds
 from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.options import SessionOptions
+from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.tls import TlsContexts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reuse_proxy.ca.store import Authority
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.config.settings import Settings
+    from reuse_proxy.tasks import TaskSet
+    from reuse_proxy.upstream.session import UpstreamSession
 
 
 def tls_contexts(loaded: "Loaded") -> TlsContexts:
@@ -28,15 +38,87 @@ def tls_contexts(loaded: "Loaded") -> TlsContexts:
     )
 
 
-def authority(settings: "Settings") -> "Authority":
-    """Load the local CA.
+def authority(settings: "Settings") -> "Authority | None":
+    """Load the local CA, if anybody is to be intercepted.
 
     Raises:
         SettingsError: there is none, it has expired, or others could use it.
     """
+    if not settings.intercept:
+        return None
     from reuse_proxy.ca import store  # noqa: PLC0415 - slow, and opt-in
 
     return store.load(expanded(settings.ca_dir))
+
+
+def files(loaded: "Loaded") -> "tuple[TlsContexts, Authority | None]":
+    """Read every file that the settings name.
+
+    Raises:
+        SettingsError: one of them cannot be used.
+    """
+    return tls_contexts(loaded), authority(loaded.settings)
+
+
+def interceptor(
+    settings: "Settings",
+    local_ca: "Authority",
+    *,
+    session: "UpstreamSession",
+    tasks: "TaskSet",
+    advice: str | None,
+) -> Interceptor:
+    """Make what opens CONNECT requests with the local CA."""
+    from reuse_proxy.ca.leaves import Leaves  # noqa: PLC0415 - slow, and opt-in
+
+    return Interceptor(
+        session,
+        Leaves(local_ca, tasks=tasks),
+        settings.intercept,
+        handshake_timeout=settings.tls_timeout,
+        tasks=tasks,
+        advice=advice,
+    )
+
+
+def own_policy(
+    settings: "Settings", own_ports: "Callable[[], frozenset[int]]"
+) -> DestinationPolicy:
+    """Pick where requests may go; ``own_ports`` tells where we listen."""
+    return DestinationPolicy(
+        deny=settings.deny_destinations,
+        deny_private=settings.deny_private,
+        deny_ports=frozenset(settings.deny_ports),
+        own_ports=own_ports,
+    )
+
+
+def timeouts(settings: "Settings") -> Timeouts:
+    """Pick what clients may take their time for."""
+    return Timeouts(
+        head=settings.client_head_timeout,
+        body=settings.client_body_timeout,
+        idle=settings.client_idle_timeout,
+        half_closed=settings.drain_timeout,
+    )
+
+
+def spool(settings: "Settings") -> Spool:
+    """Pick how much is held for clients that do not read, and for how long."""
+    return Spool(
+        per_response=settings.spool_per_response,
+        total=settings.spool_total,
+        stall_timeout=settings.client_stall_timeout,
+    )
+
+
+def clients(settings: "Settings") -> ClientLimits:
+    """Pick who may connect, and how many."""
+    return ClientLimits(
+        AccessList(settings.allow_clients),
+        max_clients=settings.max_clients,
+        max_per_address=settings.max_clients_per_address,
+    )
 
 
 def thresholds(settings: "Settings") -> Thresholds:

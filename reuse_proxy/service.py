@@ -6,41 +6,55 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from reuse_proxy.admin.app import Admin, unparsed_log
+from reuse_proxy.admin.app import Admin
 from reuse_proxy.admin.sources import Sources
 from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import Admission
 from reuse_proxy.downstream.callers import Callers
 from reuse_proxy.downstream.connect import ConnectHandler
-from reuse_proxy.downstream.intercept import Interceptor
-from reuse_proxy.downstream.listener import ProxyServer, Timeouts
+from reuse_proxy.downstream.listener import ProxyServer
 from reuse_proxy.downstream.proxy import ProxyHandler
 from reuse_proxy.downstream.rules import Rules
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
+from reuse_proxy.errors import SettingsError
 from reuse_proxy.ledger.ledger import Ledger
 from reuse_proxy.ledger.owner import Owners
 from reuse_proxy.listening import Listeners
-from reuse_proxy.parts import authority, session_options, thresholds, tls_contexts
+from reuse_proxy.parts import (
+    authority,
+    clients,
+    files,
+    interceptor,
+    own_policy,
+    session_options,
+    spool,
+    thresholds,
+    timeouts,
+    tls_contexts,
+)
+from reuse_proxy.reload import Reloads
 from reuse_proxy.report.build import Reporter
 from reuse_proxy.systemd.activation import Activated
 from reuse_proxy.tasks import TaskSet
-from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.resolver import SystemResolver
 from reuse_proxy.upstream.session import UpstreamSession
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractResolver
 
+    from reuse_proxy.ca.store import Authority
     from reuse_proxy.config.address import Address
     from reuse_proxy.config.loading import Loaded
+    from reuse_proxy.config.settings import Settings
+    from reuse_proxy.downstream.intercept import Interceptor
     from reuse_proxy.report.document import Report
 
 # What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
 _END_CLIENTS_S = 0.001
-_ADMIN_BACKLOG = 128
 
 
 class Service:
@@ -53,6 +67,7 @@ class Service:
         resolver: "AbstractResolver | None" = None,
         trust_advice: str | None = None,
         activated: Activated | None = None,
+        read: "Callable[[], Loaded] | None" = None,
     ) -> None:
         settings = loaded.settings
         loop = asyncio.get_running_loop()
@@ -63,15 +78,10 @@ class Service:
         self.session = UpstreamSession(
             session_options(settings),
             resolver=self._resolver,
-            policy=self._policy(),
+            policy=own_policy(settings, self._own_ports),
             tls=tls_contexts(loaded),
         )
-        self.stall_watch = StallWatch(
-            per_response=settings.spool_per_response,
-            total=settings.spool_total,
-            stall_timeout=settings.client_stall_timeout,
-            loop=loop,
-        )
+        self.stall_watch = StallWatch(spool(settings), loop=loop)
         self.tunnels = Tunnels(
             self.session, idle_timeout=settings.tunnel_idle_timeout, loop=loop
         )
@@ -82,31 +92,23 @@ class Service:
         self._owners: Owners | None = None
         if settings.client_processes:
             self._owners = Owners(tasks=self._tasks, loop=loop)
-        self.server = self._make_server()
+        self.server = self._make_server(authority(settings))
         self._reporter = Reporter(self.session, self.ledger, thresholds(settings))
-        self._admin = Admin(
-            Sources(self.session, self.stall_watch, self.tunnels, self._reporter),
-            loaded,
-            access=AccessList(settings.allow_admin),
-            ready=lambda: not self.server.draining,
-        )
-        self._proxy_runner = web.ServerRunner(self.server)
-        self._admin_runner = _admin_runner(self._admin)
+        again = read or (lambda: loaded)
+        self.reloads = Reloads(loaded, read=again, apply=self._apply)
+        self._admin = self._make_admin()
         self._activated = activated or Activated()
         self._proxy_listeners = Listeners(
-            self._proxy_runner,
+            web.ServerRunner(self.server),
             setting="listen",
             guard="allow_clients",
-            allowed=settings.allow_clients,
             # All that may come at once: a SYN that is dropped is sent again after 1 s.
             backlog=settings.max_clients,
         )
         self._admin_listeners = Listeners(
-            self._admin_runner,
+            self._admin.runner(),
             setting="admin",
             guard="allow_admin",
-            allowed=settings.allow_admin,
-            backlog=_ADMIN_BACKLOG,
         )
 
     # Start...
@@ -125,13 +127,16 @@ class Service:
         Raises:
             SettingsError: an address cannot be listened on.
         """
-        await self._admin_runner.setup()
-        await self._proxy_runner.setup()
         given = self._activated
+        settings = self._settings
         await self._admin_listeners.start(
-            [self._settings.admin], [given.admin] if given.admin else []
+            [settings.admin],
+            [given.admin] if given.admin else [],
+            allowed=settings.allow_admin,
         )
-        await self._proxy_listeners.start(self._settings.listen, given.listen)
+        await self._proxy_listeners.start(
+            settings.listen, given.listen, allowed=settings.allow_clients
+        )
 
     @property
     def listening(self) -> "list[Address]":
@@ -187,9 +192,8 @@ class Service:
         await self._tasks.aclose()
         await self.session.aclose()
         await self._resolver.close()
-        await self._proxy_runner.cleanup()
-        await self._admin_runner.cleanup()
-        self._admin_listeners.remove_files()
+        await self._proxy_listeners.aclose()
+        await self._admin_listeners.aclose()
 
     async def __aexit__(
         self,
@@ -199,72 +203,97 @@ class Service:
     ) -> None:
         await self.stop()
 
-    def _make_server(self) -> ProxyServer:
+    # Build, and change...
+
+    def _make_server(self, local_ca: "Authority | None") -> ProxyServer:
         settings = self._settings
         connect = ConnectHandler(
             self.session,
             self.tunnels,
             ports=settings.connect_ports,
-            interceptor=self._interceptor(),
+            interceptor=self._interceptor(settings, local_ca),
+        )
+        rules = Rules(
+            max_request_body=settings.max_request_body,
+            originate=settings.originate_tls,
         )
         return ProxyServer(
             ProxyHandler(
-                self.session,
-                connect,
-                self.tunnels,
-                tasks=self._tasks,
-                rules=Rules(
-                    max_request_body=settings.max_request_body,
-                    originate=settings.originate_tls,
-                ),
+                self.session, connect, self.tunnels, tasks=self._tasks, rules=rules
             ),
-            admission=Admission(
-                AccessList(settings.allow_clients),
-                max_clients=settings.max_clients,
-                max_per_address=settings.max_clients_per_address,
-            ),
+            admission=Admission(clients(settings)),
             callers=Callers(self.ledger, self._owners),
             stall_watch=self.stall_watch,
-            timeouts=Timeouts(
-                head=settings.client_head_timeout,
-                body=settings.client_body_timeout,
-                half_closed=settings.drain_timeout,
+            timeouts=timeouts(settings),
+        )
+
+    def _make_admin(self) -> Admin:
+        return Admin(
+            Sources(
+                self.session,
+                self.stall_watch,
+                self.tunnels,
+                self._reporter,
+                self.reloads,
             ),
-            idle_timeout=settings.client_idle_timeout,
+            access=AccessList(self._settings.allow_admin),
+            ready=lambda: not self.server.draining,
         )
 
-    def _policy(self) -> DestinationPolicy:
-        return DestinationPolicy(
-            deny=self._settings.deny_destinations,
-            deny_private=self._settings.deny_private,
-            deny_ports=frozenset(self._settings.deny_ports),
-            own_ports=self._own_ports,
-        )
+    async def _apply(self, loaded: "Loaded") -> None:
+        """Go by other settings; what can fail comes first, and changes nothing.
 
-    def _interceptor(self) -> Interceptor | None:
-        settings = self._settings
-        if not settings.intercept:
+        Raises:
+            SettingsError: a file that they name cannot be used.
+        """
+        if self.server.draining:
+            raise SettingsError("The proxy is stopping; nothing was reloaded.")
+        settings, old = loaded.settings, self._settings
+        tls, local_ca = await asyncio.to_thread(files, loaded)
+        # From here on nothing fails, and nothing is awaited.
+        self._settings = settings
+        self.session.configure(
+            session_options(settings),
+            policy=own_policy(settings, self._own_ports),
+            tls=tls,
+            verify_anew=(settings.ca_file, settings.client_cert)
+            != (old.ca_file, old.client_cert),
+        )
+        self.stall_watch.limits = spool(settings)
+        self.tunnels.idle_timeout = settings.tunnel_idle_timeout
+        self.ledger.configure(
+            max_clients=settings.ledger_max_clients,
+            max_labels=settings.metrics_max_clients,
+        )
+        self._reporter.thresholds = thresholds(settings)
+        self.server.timeouts = timeouts(settings)
+        self.server.admission.configure(clients(settings))
+        handler = self.server.handler
+        handler.rules.configure(
+            max_request_body=settings.max_request_body,
+            originate=settings.originate_tls,
+        )
+        handler.connect.configure(
+            ports=settings.connect_ports,
+            interceptor=self._interceptor(settings, local_ca),
+        )
+        self._admin.access = AccessList(settings.allow_admin)
+
+    def _interceptor(
+        self, settings: "Settings", local_ca: "Authority | None"
+    ) -> "Interceptor | None":
+        if local_ca is None:
             return None
-        from reuse_proxy.ca.leaves import Leaves  # noqa: PLC0415 - slow, and opt-in
-
-        return Interceptor(
-            self.session,
-            Leaves(authority(settings), tasks=self._tasks),
-            settings.intercept,
-            handshake_timeout=settings.tls_timeout,
+        return interceptor(
+            settings,
+            local_ca,
+            session=self.session,
             tasks=self._tasks,
             advice=self._trust_advice,
         )
 
     def _own_ports(self) -> frozenset[int]:
-        ports = self._proxy_listeners.ports | self._admin_listeners.ports
-        return frozenset(ports)
+        return frozenset(self._proxy_listeners.ports | self._admin_listeners.ports)
 
     def __repr__(self) -> str:
         return f"<Service {[*map(str, self.listening)]} {self.session!r}>"
-
-
-def _admin_runner(admin: Admin) -> web.AppRunner:
-    return web.AppRunner(
-        admin.app(), access_log=None, keepalive_timeout=15.0, logger=unparsed_log
-    )

@@ -15,19 +15,19 @@ from prometheus_client.exposition import choose_encoder
 from reuse_proxy.admin.clients import clients_view
 from reuse_proxy.admin.metrics import make_registry
 from reuse_proxy.admin.pools import pools_view, settings_view
+from reuse_proxy.errors import SettingsError
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from reuse_proxy.admin.sources import Sources
-    from reuse_proxy.config.loading import Loaded
     from reuse_proxy.downstream.access import AccessList
 
 log = logging.getLogger(__name__)
 # aiohttp logs a traceback for each request that it cannot parse.
-unparsed_log = logging.getLogger(f"{__name__}.unparsed")
-unparsed_log.addHandler(logging.NullHandler())
-unparsed_log.propagate = False
+_unparsed_log = logging.getLogger(f"{__name__}.unparsed")
+_unparsed_log.addHandler(logging.NullHandler())
+_unparsed_log.propagate = False
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,6 +41,7 @@ reuse-proxy admin
 /api/v1/clients   every client: what it cost, and a verdict
 /api/v1/report    who leaks, what it cost, and how to fix it
 /api/v1/settings  the settings in effect and where each came from
+/api/v1/reload    POST, from this machine: read the settings again
 """
 
 
@@ -50,16 +51,20 @@ class Admin:
     def __init__(
         self,
         sources: "Sources",
-        loaded: "Loaded",
         *,
         access: "AccessList",
         ready: Callable[[], bool],
     ) -> None:
         self._sources = sources
-        self._loaded = loaded
-        self._access = access
+        self.access = access
         self._ready = ready
         self._registry: CollectorRegistry = make_registry(sources)
+
+    def runner(self) -> web.AppRunner:
+        """Return what serves the application."""
+        return web.AppRunner(
+            self.app(), access_log=None, keepalive_timeout=15.0, logger=_unparsed_log
+        )
 
     def app(self) -> web.Application:
         """Build the aiohttp application."""
@@ -72,6 +77,7 @@ class Admin:
         app.router.add_get("/api/v1/clients", self._clients)
         app.router.add_get("/api/v1/report", self._report)
         app.router.add_get("/api/v1/settings", self._settings)
+        app.router.add_post("/api/v1/reload", self._reload)
         return app
 
     @web.middleware
@@ -94,8 +100,10 @@ class Admin:
 
     def _refusal(self, request: web.Request) -> str | None:
         headers = request.headers
-        if not self._access.allows(request.remote or None):
+        if not self.access.allows(request.remote or None):
             return "This address may not read here (allow_admin)."
+        if request.method == "POST" and not _is_loopback(request.remote):
+            return "Changes are made from this machine's loopback alone."
         if _is_loopback(request.remote) and not _names_loopback(request.host):
             return "The Host field must name this machine's loopback."
         site = headers.get("Sec-Fetch-Site", "none")
@@ -132,7 +140,14 @@ class Admin:
         return web.json_response(self._sources.reporter.report())
 
     async def _settings(self, _: web.Request) -> web.Response:
-        return web.json_response(settings_view(self._loaded))
+        return web.json_response(settings_view(self._sources.reloads.loaded))
+
+    async def _reload(self, _: web.Request) -> web.Response:
+        try:
+            found = await self._sources.reloads.reload()
+        except SettingsError as exc:
+            return web.Response(status=422, text=f"{exc}\n")
+        return web.json_response({"changed": [change._asdict() for change in found]})
 
 
 def _is_loopback(remote: str | None) -> bool:

@@ -16,6 +16,7 @@ from reuse_proxy import __version__
 from reuse_proxy.admin.clients import client_metrics
 from reuse_proxy.admin.families import by_label, counter, gauge, histogram
 from reuse_proxy.admin.kernel import socket_states
+from reuse_proxy.admin.reloads import reload_metrics
 
 if TYPE_CHECKING:
     from reuse_proxy.admin.sources import Sources
@@ -29,6 +30,7 @@ class ProxyCollector(Collector):
         self._stall_watch = sources.stall_watch
         self._tunnels = sources.tunnels
         self._reporter = sources.reporter
+        self._reloads = sources.reloads
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
@@ -47,6 +49,7 @@ class ProxyCollector(Collector):
         )
         yield from client_metrics(self._reporter)
         yield from self._https()
+        yield from reload_metrics(self._reloads)
         yield gauge(
             "build_info", "Version of reuse-proxy", ["version"], {(__version__,): 1}
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reuse_proxy.downstream.stall import StallWatch
     from reuse_proxy.downstream.tunnel import Tunnels
+    from reuse_proxy.reload import Reloads
     from reuse_proxy.report.build import Reporter
     from reuse_proxy.upstream.session import UpstreamSession
 
@@ -18,3 +19,4 @@ class Sources:
     stall_watch: "StallWatch"
     tunnels: "Tunnels"
     reporter: "Reporter"
+    reloads: "Reloads"

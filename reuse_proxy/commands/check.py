@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reuse_proxy.config.loading import Loaded
-from reuse_proxy.parts import authority, tls_contexts
+from reuse_proxy.parts import files
 
 _BARE = ("true", "false")
 
@@ -20,9 +20,7 @@ def run(loaded: Loaded, out: TextIO | None = None) -> int:
     Raises:
         SettingsError: a file that a setting names cannot be used.
     """
-    tls_contexts(loaded)
-    if loaded.settings.intercept:
-        authority(loaded.settings)
+    files(loaded)
     stream = sys.stdout if out is None else out
     if stream.isatty():
         _print_table(loaded, stream)

@@ -1,6 +1,7 @@
 """``reuse-proxy serve``: run in the foreground until a signal says stop."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -9,9 +10,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from reuse_proxy.errors import SettingsError
 from reuse_proxy.service import Service
 from reuse_proxy.systemd.activation import Activated
 from reuse_proxy.systemd.notify import Notifier
+from reuse_proxy.tasks import TaskSet
 
 if TYPE_CHECKING:
     from reuse_proxy.config.loading import Loaded
@@ -19,8 +22,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("reuse_proxy")
 
 
-def run(loaded: "Loaded") -> int:
-    """Serve; return 0 when every exchange could finish, 1 when some were cut off."""
+def run(read: "Callable[[], Loaded]") -> int:
+    """Serve; return 0 when every exchange could finish, 1 when some were cut off.
+
+    Args:
+        read: reads the settings, now and at each reload.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    loaded = read()
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
@@ -29,7 +40,7 @@ def run(loaded: "Loaded") -> int:
     for warning in loaded.warnings:
         log.warning("%s", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(loaded))
+        return runner.run(_serve(loaded, read))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -41,7 +52,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(loaded: "Loaded") -> int:
+async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]") -> int:
     loop = asyncio.get_running_loop()
     first, second = asyncio.Event(), asyncio.Event()
 
@@ -51,7 +62,13 @@ async def _serve(loaded: "Loaded") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     manager = Notifier.from_environment(os.environ)
-    async with Service(loaded, activated=Activated.take(os.environ)) as service:
+    activated = Activated.take(os.environ)
+    reloading = TaskSet()
+    async with Service(loaded, activated=activated, read=read) as service:
+        loop.add_signal_handler(
+            signal.SIGHUP,
+            lambda: reloading.start(_reload(service, manager), name="reload"),
+        )
         manager.ready(_told(service))
         log.info("%s", _told(service))
         # What start-up made stays for good; the collector need not look at it again.
@@ -65,17 +82,26 @@ async def _serve(loaded: "Loaded") -> int:
         log.info(
             "stopping: %d clients may finish within %g s; a second signal ends at once",
             len(service.server.connections),
-            loaded.settings.shutdown_timeout,
+            service.reloads.loaded.settings.shutdown_timeout,
         )
         finished = await _drain(service, second)
         log.info("stopped%s", "" if finished else "; some exchanges were cut off")
         manager.close()
+        await reloading.aclose()
         return 0 if finished else 1
 
 
 def _told(service: Service) -> str:
     listening = ", ".join(map(str, service.listening))
     return f"listening on {listening}; admin on {service.admin_address}"
+
+
+async def _reload(service: Service, manager: Notifier) -> None:
+    manager.reloading()
+    # It has been logged why.
+    with contextlib.suppress(SettingsError):
+        await service.reloads.reload()
+    manager.ready(_told(service))
 
 
 async def _drain(service: Service, second: asyncio.Event) -> bool:

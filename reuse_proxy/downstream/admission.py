@@ -27,6 +27,22 @@ class Visitor(Protocol):
     def force_close(self) -> None:
         """Close it."""
 
+    def close(self) -> None:
+        """Close it, after what is being served."""
+
+
+class ClientLimits:
+    """Who may connect, and how many at a time: in all, and from one address."""
+
+    __slots__ = ("access", "max_clients", "max_per_address")
+
+    def __init__(
+        self, access: "AccessList", *, max_clients: int, max_per_address: int
+    ) -> None:
+        self.access = access
+        self.max_clients = max_clients
+        self.max_per_address = max_per_address
+
 
 class Admission:
     """Counts clients, and makes room for a new one at the cost of the longest idle.
@@ -35,42 +51,46 @@ class Admission:
     address, and ``max_per_address`` does not apply to them.
     """
 
-    def __init__(
-        self, access: "AccessList", *, max_clients: int, max_per_address: int
-    ) -> None:
-        self._access = access
-        self._max_clients = max_clients
-        self._max_per_address = max_per_address
+    def __init__(self, limits: ClientLimits) -> None:
+        self._limits = limits
         self._count = 0
         self._inside: dict[str | None, set[Visitor]] = {}
         # Idle clients, the longest idle last: sorted once for many that are closed.
         self._idle: dict[str | None, list[tuple[float, Visitor]]] = {}
 
+    def configure(self, limits: ClientLimits) -> None:
+        """Go by other limits; clients that may be here no more get no other request."""
+        self._limits = limits
+        for host, visitors in self._inside.items():
+            if not limits.access.allows(host):
+                for client in list(visitors):
+                    client.close()
+
     def enter(self, client: Visitor) -> ProxyError | None:
         """Count a client in; return why it is turned away, if it is."""
-        host = client.host
+        host, limits = client.host, self._limits
         peers = self._inside.setdefault(host, set())
         peers.add(client)
         self._count += 1
-        if not self._access.allows(host):
+        if not limits.access.allows(host):
             return AccessDeniedError(
                 f"The address {host} may not use this proxy (allow_clients)."
             )
         if (
-            len(peers) > self._max_per_address
+            len(peers) > limits.max_per_address
             and host is not None
             and not is_loopback(host)
             and not self._make_room(host, peers)
         ):
             return UnavailableError(
-                f"{self._max_per_address} clients of {host} are connected and busy "
+                f"{limits.max_per_address} clients of {host} are connected and busy "
                 "(max_clients_per_address)."
             )
-        if self._count > self._max_clients and not self._make_room(
+        if self._count > limits.max_clients and not self._make_room(
             _EVERYBODY, itertools.chain.from_iterable(self._inside.values())
         ):
             return UnavailableError(
-                f"{self._max_clients} clients are connected and busy (max_clients)."
+                f"{limits.max_clients} clients are connected and busy (max_clients)."
             )
         return None
 

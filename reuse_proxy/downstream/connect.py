@@ -35,6 +35,12 @@ class ConnectHandler:
     ) -> None:
         self._session = session
         self._tunnels = tunnels
+        self.configure(ports=ports, interceptor=interceptor)
+
+    def configure(
+        self, *, ports: "Sequence[int]", interceptor: "Interceptor | None"
+    ) -> None:
+        """Go by other settings from the next request on; open tunnels stay."""
         self._ports = tuple(ports)
         self._interceptor = interceptor
 

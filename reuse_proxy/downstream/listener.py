@@ -33,11 +33,14 @@ _RESTING_S: Final = 1.0
 class Timeouts:
     """What a client may take its time for, in seconds."""
 
-    __slots__ = ("body", "half_closed", "head")
+    __slots__ = ("body", "half_closed", "head", "idle")
 
-    def __init__(self, *, head: float, body: float, half_closed: float) -> None:
+    def __init__(
+        self, *, head: float, body: float, idle: float, half_closed: float
+    ) -> None:
         self.head = head
         self.body = body
+        self.idle = idle
         self.half_closed = half_closed
 
 
@@ -52,14 +55,12 @@ class ProxyServer(web.Server):
         callers: "Callers",
         stall_watch: "StallWatch",
         timeouts: Timeouts,
-        idle_timeout: float,
     ) -> None:
         # It would call this for requests that its own protocol has parsed.
         super().__init__(cast("Any", handler))
         self.handler = handler
         self.admission = admission
         self.callers = callers
-        self._idle_timeout = idle_timeout
         self._logged_at = 0.0
         self._unlogged = 0
         self.stall_watch = stall_watch
@@ -102,7 +103,6 @@ class ProxyServer(web.Server):
         """Close resting clients, and the others after their response."""
         self.draining = True
         self._left.clear()
-        self._idle_timeout = min(self._idle_timeout, _RESTING_S)
         self._close_idle()
 
     async def last_client_left(self) -> None:
@@ -165,10 +165,12 @@ class ProxyServer(web.Server):
         self._close_idle()
 
     def _close_idle(self) -> None:
-        now = self._loop.time()
+        now, limit = self._loop.time(), self.timeouts.idle
+        if self.draining:
+            limit = min(limit, _RESTING_S)
         for client in self.clients:
             idle_since = client.idle_since
-            if idle_since is not None and now - idle_since >= self._idle_timeout:
+            if idle_since is not None and now - idle_since >= limit:
                 client.force_close()
             elif client.was_reset:
                 client.reset()

@@ -43,7 +43,7 @@ class ProxyHandler:
     ) -> None:
         self._session = session
         self.outbox = session.outbox
-        self._connect = connect
+        self.connect = connect
         self._tunnels = tunnels
         self._tasks = tasks
         self.rules = rules
@@ -100,7 +100,7 @@ class ProxyHandler:
             await reply.room()
             if request.method == "CONNECT":
                 check_version(request)
-                await self._connect(request, reply)
+                await self.connect(request, reply)
                 return
             exchange = self._open(request, reply)
         except Exception as error:  # noqa: BLE001 - the last resort

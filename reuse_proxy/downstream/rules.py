@@ -50,8 +50,7 @@ class Rules:
     def __init__(
         self, *, max_request_body: int, originate: "Sequence[TlsRoute]"
     ) -> None:
-        self._origination = Origination(originate) if originate else None
-        self._max_request_body = max_request_body
+        self.configure(max_request_body=max_request_body, originate=originate)
         # The pseudonym names the kind, the comment this process (RFC 9110 section
         # 7.6.3), so that a loop through it is seen and two proxies in a row are not.
         self._name = b"%b (%b)" % (PSEUDONYM, secrets.token_hex(4).encode())
@@ -59,6 +58,13 @@ class Rules:
             b"Via: 1.1 %b\r\n" % self._name,
             b"Via: 1.0 %b\r\n" % self._name,
         )
+
+    def configure(
+        self, *, max_request_body: int, originate: "Sequence[TlsRoute]"
+    ) -> None:
+        """Go by other settings from the next request on."""
+        self._origination = Origination(originate) if originate else None
+        self._max_request_body = max_request_body
 
     def apply(self, request: "ClientRequest", reply: "Reply") -> ForwardRequest | None:
         """Return what is to be forwarded; None if we have answered it ourselves.

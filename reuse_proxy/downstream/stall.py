@@ -6,7 +6,7 @@ not what our socket buffer has swallowed: that may be megabytes at a time.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reuse_proxy.downstream.sockets import unacknowledged
 
@@ -26,20 +26,30 @@ _NEVER_READ_S: Final = 0.09
 _SETTLED_S: Final = 0.06
 
 
+class Spool(NamedTuple):
+    """What may be held for clients that do not read.
+
+    Args:
+        per_response: bytes for one of them.
+        total: bytes for all.
+        stall_timeout: seconds for which one may take nothing.
+    """
+
+    per_response: int
+    total: int
+    stall_timeout: float
+
+
 class StallWatch:
     """Watches the clients that have a spool, and resets those that stall."""
 
     def __init__(
         self,
+        limits: Spool,
         *,
-        per_response: int,
-        total: int,
-        stall_timeout: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._per_response = per_response
-        self._total = total
-        self._stall_timeout = stall_timeout
+        self.limits = limits
         self._loop = loop
         self._clients: dict[ClientConnection, Stall] = {}
         self._ticker: asyncio.TimerHandle | None = None
@@ -66,7 +76,8 @@ class StallWatch:
         if stall is None:
             return True
         self.spooled += stall.update_spool()
-        return stall.spooled < self._per_response and self.spooled < self._total
+        limits = self.limits
+        return stall.spooled < limits.per_response and self.spooled < limits.total
 
     def is_suspicious(self, pool: "OriginPool") -> bool:
         """Tell whether a client of this origin has lately been reset for others."""
@@ -115,10 +126,10 @@ class StallWatch:
     def _limit(self, stall: "Stall", pool: "OriginPool | None") -> float:
         """Return for how long this client may make no progress, in seconds."""
         if pool is None or not pool.waiters:
-            return self._stall_timeout
+            return self.limits.stall_timeout
         if self.is_suspicious(pool) and not stall.reads:
-            return min(_NEVER_READ_S, self._stall_timeout)
-        return min(_CONTENDED_S, self._stall_timeout)
+            return min(_NEVER_READ_S, self.limits.stall_timeout)
+        return min(_CONTENDED_S, self.limits.stall_timeout)
 
     def __len__(self) -> int:
         return len(self._clients)

@@ -205,7 +205,7 @@ class Tunnels:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._session = session
-        self._idle_timeout = idle_timeout
+        self.idle_timeout = idle_timeout
         self._loop = loop
         self._sweeper: asyncio.TimerHandle | None = None
         self.open: set[Tunnel] = set()
@@ -272,7 +272,7 @@ class Tunnels:
 
     def start_draining(self) -> None:
         """End tunnels sooner that are idle; nothing else tells that they are done."""
-        self._idle_timeout = min(self._idle_timeout, _DRAINING_IDLE_S)
+        self.idle_timeout = min(self.idle_timeout, _DRAINING_IDLE_S)
 
     def close(self) -> None:
         """Stop the timer."""
@@ -282,7 +282,7 @@ class Tunnels:
     def _sweep(self) -> None:
         now = self._loop.time()
         for tunnel in list(self.open):
-            if tunnel.idle(now) >= self._idle_timeout:
+            if tunnel.idle(now) >= self.idle_timeout:
                 tunnel.abort()
         self._sweeper = (
             self._loop.call_later(_SWEEP_S, self._sweep) if self.open else None

@@ -45,14 +45,18 @@ class Ledger:
     """Accounts by name."""
 
     def __init__(self, *, max_clients: int, max_labels: int) -> None:
-        self._max_clients = max_clients
-        self._labels = max_labels
+        self.configure(max_clients=max_clients, max_labels=max_labels)
         # Named in metrics: kept.  The others, the one seen longest ago first.
         self._named: dict[str, Account] = {}
         self._unnamed: OrderedDict[str, Account] = OrderedDict()
         self.other = Account(OTHER, product="", label=OTHER)
         self.merged = 0
         self.requests_per_connection = Histogram(REQUESTS)
+
+    def configure(self, *, max_clients: int, max_labels: int) -> None:
+        """Set how many accounts there may be, and labels; what there is stays."""
+        self._max_clients = max_clients
+        self._labels = max_labels
 
     # A connection's life...
 

@@ -39,14 +39,14 @@ class Reporter:
     ) -> None:
         self._session = session
         self.ledger = ledger
-        self._thresholds = thresholds
+        self.thresholds = thresholds
         self._started = session.clock()
 
     def judge(self, account: "Account") -> Judgement:
         """Judge one client; many that were added up cannot be judged together."""
         if account is self.ledger.other:
             return Judgement(Verdict.TOO_LITTLE_DATA, _ADDED_UP)
-        return judge(account, self._thresholds)
+        return judge(account, self.thresholds)
 
     def clients(self) -> list[ClientEntry]:
         """Return every client, the worst first, and of those the busiest."""

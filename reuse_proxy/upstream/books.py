@@ -47,6 +47,8 @@ class CloseReason(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     TIMEOUT = "timeout"
     DNS_CHANGE = "dns_change"
+    POLICY = "policy"
+    RELOAD = "reload"
     CLIENT_LEFT = "client_left"
     TUNNEL_END = "tunnel_end"
     SHUTDOWN = "shutdown"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.dns import NameCache
+    from reuse_proxy.upstream.options import SessionOptions
     from reuse_proxy.upstream.policy import DestinationPolicy
     from reuse_proxy.upstream.stats import SessionStats
     from reuse_proxy.upstream.tls import TlsContexts
@@ -52,21 +53,30 @@ class Dialer:
     def __init__(
         self,
         names: "NameCache",
+        options: "SessionOptions",
+        *,
         policy: "DestinationPolicy",
         tls: "TlsContexts",
-        *,
-        connect_timeout: float,
-        tls_timeout: float,
         stats: "SessionStats",
     ) -> None:
         self._names = names
-        self._policy = policy
-        self._tls = tls
-        self._timeout = connect_timeout
-        self._tls_timeout = tls_timeout
+        self.configure(options, policy=policy, tls=tls)
         self._stats = stats
         self._handshaking: set[socket.socket] = set()
         self._abandoned = False
+
+    def configure(
+        self,
+        options: "SessionOptions",
+        *,
+        policy: "DestinationPolicy",
+        tls: "TlsContexts",
+    ) -> None:
+        """Set how long dials may take, where they may go, and what TLS goes by."""
+        self._timeout = options.connect_timeout
+        self._tls_timeout = options.tls_timeout
+        self._policy = policy
+        self._tls = tls
 
     async def dial(self, origin: "Origin") -> tuple[socket.socket, float]:
         """Open one connected socket; return it and the seconds that TCP took.

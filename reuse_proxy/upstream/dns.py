@@ -48,13 +48,17 @@ class NameCache:
         changed: "Callable[[str, Addresses], None]",
     ) -> None:
         self._resolver = resolver
-        self._ttl = ttl
-        self._timeout = timeout
+        self.configure(ttl=ttl, timeout=timeout)
         self._tasks = tasks
         self._stats = stats
         self._changed = changed
         self._entries: dict[str, _Entry] = {}
         self._lookups: dict[str, asyncio.Task[Addresses]] = {}
+
+    def configure(self, *, ttl: float, timeout: float) -> None:
+        """Set, in seconds, how long addresses are believed, and a look-up may take."""
+        self._ttl = ttl
+        self._timeout = timeout
 
     async def resolve(self, host: str) -> Addresses:
         """Return the addresses of a host, from the cache while they are fresh.

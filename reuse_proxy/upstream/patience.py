@@ -30,7 +30,7 @@ class Patience:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._over = over
-        self._measured = measured
+        self.measured = measured
         self._loop = loop
 
     def wait(self, pool: "OriginPool", at: float) -> None:
@@ -50,7 +50,7 @@ class Patience:
         now = max(at, self._loop.time())
         # Late, this process has not run meanwhile: nothing could have come.
         moves = _received(pool) != received or now - at > _LATE_S
-        if self._measured and moves and pool.waiting(now)[1] < _MOST_S:
+        if self.measured and moves and pool.waiting(now)[1] < _MOST_S:
             self.wait(pool, now + _AGAIN_S)
         else:
             self._over(pool, now)

@@ -45,15 +45,19 @@ class Pool:
     """The books of all origins under one cap."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.ages = Ages(limits)
-        self.breaker = Breaker(limits)
+        self.configure(limits)
         self.origins: dict[Origin, OriginPool] = {}
         self.sockets = 0
         # Least recently used first; eviction takes from the front.
         self._idle: OrderedDict[Poolable, None] = OrderedDict()
         # Pools whose waiters need a socket that the global cap denies.
         self._starved: dict[OriginPool, None] = {}
+
+    def configure(self, limits: Limits) -> None:
+        """Go by other limits from now on; the next sweep closes what is too many."""
+        self._limits = limits
+        self.ages = Ages(limits)
+        self.breaker = Breaker(limits)
 
     # Acquire...
 
@@ -251,6 +255,7 @@ class Pool:
             reason = self.ages.expired(connection, now)
             if reason is not None:
                 actions += self.discard(connection, reason)
+        actions += self._shrink()
         crowded = len(self.origins) > MAX_REMEMBERED
         for pool in list(self.origins.values()):
             actions += self._expire_waiters(pool, now)
@@ -262,6 +267,19 @@ class Pool:
                 del self.origins[pool.origin]
             if now - pool.learned_at > self._limits.max_lifetime:
                 pool.learned_idle_limit = float("inf")
+        return actions
+
+    def _shrink(self) -> list[Action]:
+        """Close idle connections beyond the caps, which may have been lowered."""
+        actions: list[Action] = []
+        for pool in self.origins.values():
+            surplus = pool.open + pool.dialing - self._limits.max_per_origin
+            for idle in pool.idle[: max(surplus, 0)]:
+                actions += self.discard(idle, CloseReason.EVICTED)
+        closing = sum(pool.closing for pool in self.origins.values())
+        surplus = max(self.sockets - closing - self._limits.max_sockets, 0)
+        for idle in list(self._idle)[:surplus]:
+            actions += self.discard(idle, CloseReason.EVICTED)
         return actions
 
     # Rules...

@@ -31,18 +31,17 @@ from reuse_proxy.upstream.books import (
 )
 from reuse_proxy.upstream.connection import UpstreamConnection
 from reuse_proxy.upstream.dialer import Dialer
+from reuse_proxy.upstream.dialing import Dialing
 from reuse_proxy.upstream.dns import NameCache, is_address
 from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
 from reuse_proxy.upstream.endings import check_progress, closed_at_once, reason_to_close
-from reuse_proxy.upstream.opaque import connection_for
 from reuse_proxy.upstream.patience import Patience
 from reuse_proxy.upstream.pool import Pool
+from reuse_proxy.upstream.retire import objectionable, retire, vanished
 from reuse_proxy.upstream.stats import SessionStats, count_states
 from reuse_proxy.upstream.tls import TlsContexts
 
 if TYPE_CHECKING:
-    import socket
-
     from aiohttp.abc import AbstractResolver
 
     from reuse_proxy.http.target import Origin
@@ -50,13 +49,13 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.options import SessionOptions
     from reuse_proxy.upstream.policy import DestinationPolicy
     from reuse_proxy.upstream.private import PrivateConnections
+    from reuse_proxy.upstream.retire import ReasonOf
 
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
 _ACTIVE: Final = State.ACTIVE
 _SWEEP_S: Final = 1.0
 _FOREVER: Final = float("inf")
 _LIFETIME_JITTER: Final = 0.1
-_OUR_ERROR: Final = "This is an error of reuse-proxy itself; see its log."
 # Closing takes one turn of the loop; this only bounds a stuck one.
 _CLOSE_TIMEOUT_S: Final = 2.0
 
@@ -84,7 +83,6 @@ class UpstreamSession:
         self.clock = self._loop.time
         self.outbox = Outbox(self._loop)
         self._tasks = TaskSet()
-        self._adoptions = TaskSet()
         self.stats = SessionStats(max_origins=options.max_origins)
         self.pool = Pool(options.limits)
         self._names = NameCache(
@@ -97,11 +95,17 @@ class UpstreamSession:
         )
         self._dialer = Dialer(
             self._names,
-            policy,
-            tls or TlsContexts(),
-            connect_timeout=options.connect_timeout,
-            tls_timeout=options.tls_timeout,
+            options,
+            policy=policy,
+            tls=tls or TlsContexts(),
             stats=self.stats,
+        )
+        self._dialing = Dialing(
+            self._dialer,
+            self,
+            tasks=self._tasks,
+            opened=self._dialed,
+            failed=self._dial_failed,
         )
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads load only
         self._patience = Patience(
@@ -317,8 +321,7 @@ class UpstreamSession:
         for pool in self.pool.origins.values():
             self._fail_waiters(pool)
         await self._tasks.aclose()
-        self._dialer.abandon()
-        await self._adoptions.join()
+        await self._dialing.aclose()
         for connection in self.connections():
             self._discard(connection, CloseReason.SHUTDOWN)
         self._all_gone = self._loop.create_future()
@@ -328,6 +331,33 @@ class UpstreamSession:
                 await self._all_gone
         except TimeoutError:
             pass
+
+    # Change...
+
+    def configure(
+        self,
+        options: "SessionOptions",
+        *,
+        policy: "DestinationPolicy",
+        tls: TlsContexts,
+        verify_anew: bool,
+    ) -> None:
+        """Go by other settings from now on, for open connections as well (S14).
+
+        Args:
+            options: replaces what the session was made with.
+            policy: likewise; connections to what it denies are let go of, tunnels too.
+            tls: likewise.
+            verify_anew: so are all with TLS, whose peers others have vouched for.
+        """
+        self._options = options
+        self.stats.max_origins = options.max_origins
+        self._names.configure(ttl=options.dns_ttl, timeout=options.connect_timeout)
+        self._patience.measured = options.limits.dial_patience is None
+        self._dialer.configure(options, policy=policy, tls=tls)
+        self.pool.configure(options.limits)
+        self._retire(objectionable(policy, verify_anew=verify_anew))
+        self._carry_out(self.pool.sweep(self.clock()))
 
     # Inspect...
 
@@ -364,7 +394,7 @@ class UpstreamSession:
                 case Close(connection, _):
                     cast("UpstreamConnection", connection).abort()
                 case Dial(pool):
-                    self._tasks.start(self._dial(pool), name=f"dial {pool.origin}")
+                    self._dialing.start(pool)
                 case Recheck(pool, at):
                     self._patience.wait(pool, at)
                 case _:
@@ -377,46 +407,17 @@ class UpstreamSession:
     def _discard(self, connection: Poolable, reason: CloseReason) -> None:
         self._carry_out(self.pool.discard(connection, reason))
 
-    async def _dial(self, pool: OriginPool) -> None:
-        try:
-            dialled = await self._dialer.dial(pool.origin)
-        except BaseException as exc:
-            self._fail_dial(pool, exc)
-            if not isinstance(exc, ProxyError):
-                raise
-        else:
-            self._adoptions.start(
-                self._adopt(pool, *dialled), name=f"adopt {pool.origin}"
-            )
-
-    def _fail_dial(self, pool: OriginPool, exc: BaseException) -> None:
-        error = exc if isinstance(exc, ProxyError) else ProxyError(_OUR_ERROR)
-        if isinstance(exc, asyncio.CancelledError):
-            error = UnavailableError("The proxy is stopping.")
-        pool.stats.connect_failures[error.error] += 1
-        self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
-
-    async def _adopt(
-        self, pool: OriginPool, sock: "socket.socket", seconds: float
-    ) -> None:
-        """Enter a connected socket into the books once the loop has it for good."""
-        try:
-            connection, tls_seconds = await self._dialer.attach(
-                pool.origin,
-                sock,
-                lambda: connection_for(pool, self, loop=self._loop),
-                spent=seconds,
-            )
-        except BaseException as exc:
-            self._fail_dial(pool, exc)
-            if not isinstance(exc, ProxyError):
-                raise
-            return
-        self.pool.ages.learn_connect(pool, seconds + tls_seconds)
+    def _dialed(self, connection: UpstreamConnection, seconds: float) -> None:
+        """Enter a connection into the books, ``seconds`` after its dial began."""
+        self.pool.ages.learn_connect(connection.pool, seconds)
         lifetime = self._options.limits.max_lifetime
         spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
         connection.expires_at = connection.opened_at + lifetime * spread
         self._carry_out(self.pool.dialed(connection, self.clock()))
+
+    def _dial_failed(self, pool: OriginPool, error: ProxyError) -> None:
+        pool.stats.connect_failures[error.error] += 1
+        self._carry_out(self.pool.dial_failed(pool, error, self.clock()))
 
     # Time...
 
@@ -434,16 +435,11 @@ class UpstreamSession:
 
     def _addresses_changed(self, host: str, addresses: "Addresses") -> None:
         """Let go of connections to addresses that a name no longer has."""
-        for pool in list(self.pool.origins.values()):
-            if pool.origin.host != host:
-                continue
-            for connection in set(pool.connections()) - pool.tunnels:
-                if cast("UpstreamConnection", connection).address[0] in addresses:
-                    continue
-                if connection.state in (State.IDLE, State.PRIVATE):
-                    self._discard(connection, CloseReason.DNS_CHANGE)
-                else:
-                    connection.retire = CloseReason.DNS_CHANGE
+        self._retire(vanished(host, addresses))
+
+    def _retire(self, reason_of: "ReasonOf") -> None:
+        for connection, reason in retire(self.connections(), reason_of):
+            self._discard(connection, reason)
 
     def _fail_waiters(self, pool: OriginPool) -> None:
         for waiter in pool.waiters:

@@ -83,7 +83,7 @@ class SessionStats:
     """What is counted for the whole session."""
 
     def __init__(self, *, max_origins: int) -> None:
-        self._max_origins = max_origins
+        self.max_origins = max_origins
         self.origins: dict[str, OriginStats] = {}
         self.misses: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
@@ -108,7 +108,7 @@ class SessionStats:
     def admit(self, origin: "Origin") -> OriginStats:
         """Return the counters of an origin, or the shared ones past the bound."""
         label = str(origin)
-        if label not in self.origins and len(self.origins) >= self._max_origins:
+        if label not in self.origins and len(self.origins) >= self.max_origins:
             label = OTHER
         return self.origins.setdefault(label, OriginStats(label))
 

@@ -61,7 +61,7 @@ def test_every_setting_is_a_flag_in_the_help(command, capsys):
 def test_serve_gets_the_loaded_settings(stand_in):
     """Flags arrive under their settings' names, and the exit code comes back."""
     seen = []
-    stand_in("serve", lambda loaded: seen.append(loaded) or 7)
+    stand_in("serve", lambda read: seen.append(read()) or 7)
 
     code = main(
         ["serve", "--listen", "[::1]:1", "--listen", "unix:a", "--max-sockets=9"]
@@ -82,7 +82,7 @@ def test_serve_gets_the_loaded_settings(stand_in):
 def test_a_switch_has_two_flags(stand_in, flag, value):
     """Either one is the setting's source."""
     seen = []
-    stand_in("serve", lambda loaded: seen.append(loaded) or 0)
+    stand_in("serve", lambda read: seen.append(read()) or 0)
 
     main(["serve", flag])
 
@@ -95,7 +95,7 @@ def test_settings_come_from_the_environment_and_the_file(
 ):
     """`--config` names the file."""
     seen = []
-    stand_in("serve", lambda loaded: seen.append(loaded) or 0)
+    stand_in("serve", lambda read: seen.append(read()) or 0)
     monkeypatch.setenv("REUSE_PROXY_MAX_CLIENTS", "5")
     path = tmp_path / "a.toml"
     path.write_text("max_queue = 6")

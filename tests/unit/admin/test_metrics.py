@@ -9,12 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from reuse_proxy.admin.families import PREFIX
 from reuse_proxy.admin.metrics import ProxyCollector, make_registry
 from reuse_proxy.admin.sources import Sources
-from reuse_proxy.downstream.stall import StallWatch
+from reuse_proxy.config.loading import load
+from reuse_proxy.downstream.stall import Spool, StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.http.target import Origin
 from reuse_proxy.ledger.identity import Identity
 from reuse_proxy.ledger.ledger import End, Ledger
 from reuse_proxy.ledger.verdict import Thresholds, Verdict
+from reuse_proxy.reload import Reloads
 from reuse_proxy.report.build import Reporter
 from reuse_proxy.upstream.books import CloseReason, Limits, Miss, OriginPool, State
 from reuse_proxy.upstream.options import SessionOptions
@@ -41,12 +43,7 @@ async def session(names):
 @pytest.fixture
 async def watch():
     """A stall watch that watches nobody."""
-    watch = StallWatch(
-        per_response=1,
-        total=1,
-        stall_timeout=1,
-        loop=asyncio.get_running_loop(),
-    )
+    watch = StallWatch(Spool(1, 1, 1), loop=asyncio.get_running_loop())
     yield watch
     watch.close()
 
@@ -63,7 +60,17 @@ async def tunnels(session):
 def sources(session, watch, tunnels):
     """All that is read, with a ledger of at most two labels."""
     ledger = Ledger(max_clients=3, max_labels=2)
-    return Sources(session, watch, tunnels, Reporter(session, ledger, Thresholds()))
+    return Sources(
+        session,
+        watch,
+        tunnels,
+        Reporter(session, ledger, Thresholds()),
+        Reloads(load({}, {}), read=lambda: load({}, {}), apply=nothing),
+    )
+
+
+async def nothing(_):
+    """Have nobody go by the settings."""
 
 
 def used(sources):

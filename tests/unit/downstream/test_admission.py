@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from reuse_proxy.downstream.access import AccessList
-from reuse_proxy.downstream.admission import Admission
+from reuse_proxy.downstream.admission import Admission, ClientLimits
 
 FAR = "10.0.0.1"
 FARTHER = "10.0.0.2"
@@ -27,7 +27,8 @@ class Visitor:
 def admission(*, clients=100, per_address=100, networks=("10.0.0.0/8",)):
     """Let in whoever comes from these networks."""
     access = AccessList([ip_network(network) for network in networks])
-    return Admission(access, max_clients=clients, max_per_address=per_address)
+    limits = ClientLimits(access, max_clients=clients, max_per_address=per_address)
+    return Admission(limits)
 
 
 def test_strangers_are_turned_away_and_still_counted_out():

@@ -14,8 +14,10 @@ from reuse_proxy.errors import (
 )
 from reuse_proxy.http.target import Origin as Key
 from reuse_proxy.tasks import TaskSet
+from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.dialer import Dialer
 from reuse_proxy.upstream.dns import NameCache
+from reuse_proxy.upstream.options import SessionOptions
 from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.stats import SessionStats
 from reuse_proxy.upstream.tls import TlsContexts
@@ -35,10 +37,9 @@ def dialer(names, *, timeout=5.0, contexts=None, **policy):
     return (
         Dialer(
             cache,
-            DestinationPolicy(**policy),
-            contexts or TlsContexts(),
-            connect_timeout=timeout,
-            tls_timeout=timeout,
+            SessionOptions(Limits(), connect_timeout=timeout, tls_timeout=timeout),
+            policy=DestinationPolicy(**policy),
+            tls=contexts or TlsContexts(),
             stats=stats,
         ),
         stats,

@@ -1,0 +1,56 @@
+"""Letting go of connections that may serve no more, whatever they are doing."""
+
+from typing import TYPE_CHECKING, Final
+
+from reuse_proxy.upstream.books import CloseReason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from reuse_proxy.upstream.connection import UpstreamConnection
+    from reuse_proxy.upstream.dns import Addresses
+    from reuse_proxy.upstream.policy import DestinationPolicy
+
+    # Why a connection may serve no more; None if it may.
+    ReasonOf = Callable[[UpstreamConnection], CloseReason | None]
+
+# Nothing but its end would tell what becomes of a tunnel.
+_ENDED_AT_ONCE: Final = (State.IDLE, State.PRIVATE, State.TUNNEL)
+
+
+def retire(
+    connections: "Iterable[UpstreamConnection]", reason_of: "ReasonOf"
+) -> "Iterator[tuple[UpstreamConnection, CloseReason]]":
+    """Yield which are to be discarded now; those amid an exchange go at its end."""
+    for connection in connections:
+        reason = reason_of(connection)
+        if reason is None:
+            continue
+        if connection.state in _ENDED_AT_ONCE:
+            yield connection, reason
+        else:
+            connection.retire = reason
+
+
+def vanished(host: str, addresses: "Addresses") -> "ReasonOf":
+    """Object to connections to addresses that a name no longer has; not to tunnels."""
+
+    def reason_of(connection: "UpstreamConnection") -> CloseReason | None:
+        if connection.pool.origin.host != host or connection.state is State.TUNNEL:
+            return None
+        known = connection.address[0] in addresses
+        return None if known else CloseReason.DNS_CHANGE
+
+    return reason_of
+
+
+def objectionable(policy: "DestinationPolicy", *, verify_anew: bool) -> "ReasonOf":
+    """Object to what the policy denies, and to TLS if that is to be verified anew."""
+
+    def reason_of(connection: "UpstreamConnection") -> CloseReason | None:
+        if policy.violation(*connection.address[:2]) is not None:
+            return CloseReason.POLICY
+        https = connection.pool.origin.scheme == "https"
+        return CloseReason.RELOAD if verify_anew and https else None
+
+    return reason_of

@@ -1,0 +1,246 @@
+"""Reload and what is open: pooled connections, tunnels and clients go by it (S14)."""
+
+import asyncio
+
+import pytest
+
+from reuse_proxy.config.loading import load
+from reuse_proxy.errors import SettingsError
+from reuse_proxy.service import Service
+from tests.support.books import assert_balanced
+from tests.support.client import Client, request_bytes
+from tests.support.machine import own_address
+from tests.support.scrape import samples, scrape
+from tests.support.tunnels import echo
+
+
+@pytest.fixture
+async def reloading(names):
+    """Start a proxy whose settings are in a dictionary that the test changes."""
+    given = {
+        "listen": "127.0.0.1:0",
+        "admin": "127.0.0.1:0",
+        "client_processes": "false",
+    }
+
+    def read():
+        return load(given, {}, None)
+
+    async with Service(read(), resolver=names, read=read) as service:
+
+        async def change(**settings):
+            given.update({name: str(value) for name, value in settings.items()})
+            return await service.reloads.reload()
+
+        yield service, change
+        await assert_balanced(service)
+
+
+async def closed(service, url):
+    """Read from the metrics why connections to an origin were closed."""
+    found = samples(
+        await scrape(service.admin_address), "upstream_connections_closed_total"
+    )
+    return {key[1]: int(count) for key, count in found.items() if key[0] == url}
+
+
+async def test_s14_an_origin_that_is_denied_now_is_not_served_from_the_pool(
+    reloading, origin
+):
+    """Its idle connection is closed at once; the next request is 403, not reused."""
+    service, change = reloading
+    async with Client(service.listening[0]) as client:
+        assert (await client.get(f"{origin.url}/")).status == 200
+        assert origin.open == 1
+
+        await change(deny_destinations="127.0.0.0/8")
+        await origin.until(lambda: origin.open == 0)
+        answer = await client.get(f"{origin.url}/")
+
+    assert answer.status == 403
+    assert b"deny_destinations" in answer.body
+    assert (origin.accepted, len(origin.requests)) == (1, 1)
+    assert await closed(service, origin.url) == {"policy": 1}
+
+
+@pytest.mark.parametrize("setting", ["deny_private", "deny_ports"])
+async def test_s14_every_rule_about_destinations_applies(reloading, origin, setting):
+    """By address and by port."""
+    service, change = reloading
+    async with Client(service.listening[0]) as client:
+        await client.get(f"{origin.url}/")
+        value = "true" if setting == "deny_private" else origin.port
+        await change(**{setting: value})
+        await origin.until(lambda: origin.open == 0)
+
+        assert (await client.get(f"{origin.url}/")).status == 403
+
+
+async def test_s14_an_exchange_under_way_ends_and_its_connection_is_not_reused(
+    reloading, origin
+):
+    """The response is whole; then the connection goes."""
+    service, change = reloading
+    async with Client(service.listening[0]) as client:
+        await client.send(request_bytes(f"{origin.url}/wait"))
+        await origin.until(lambda: len(origin.requests) == 1)
+
+        await change(deny_private="true")
+        assert origin.open == 1
+        origin.release.set()
+        response = await client.response()
+        await origin.until(lambda: origin.open == 0)
+
+    assert response.body == b"done"
+    assert await closed(service, origin.url) == {"policy": 1}
+
+
+async def test_s14_a_tunnel_to_what_is_denied_now_is_ended(reloading, make_origin):
+    """Both its sides; nothing else would tell when it is over."""
+    service, change = reloading
+    origin = await make_origin(echo)
+    await change(connect_ports=origin.port)
+    async with Client(service.listening[0]) as client:
+        assert await client.connect(origin.authority) == 200
+        await change(deny_private="true")
+        await client.until_closed()
+        await origin.until(lambda: origin.open == 0)
+
+    assert not service.tunnels.open
+
+
+async def test_what_is_allowed_still_keeps_its_connection(reloading, origin):
+    """A reload alone costs nothing."""
+    service, change = reloading
+    async with Client(service.listening[0]) as client:
+        for number in range(3):
+            assert (await client.get(f"{origin.url}/")).status == 200
+            await change(max_queue=100 + number, deny_destinations="10.0.0.0/8")
+
+    assert origin.accepted == 1
+
+
+async def test_a_lower_cap_closes_idle_connections_and_holds_from_then_on(
+    reloading, origin
+):
+    """Eight idle ones, a cap of two: six go, and ten at once need no third."""
+    service, change = reloading
+    await change(dial_patience="0s")
+    clients = [await Client(service.listening[0]).__aenter__() for _ in range(10)]
+    for client in clients[:8]:
+        await client.send(request_bytes(f"{origin.url}/wait"))
+    await origin.until(lambda: len(origin.requests) == 8)
+    origin.release.set()
+    for client in clients[:8]:
+        await client.response()
+    assert origin.open == 8
+
+    await change(max_per_origin=2)
+    await origin.until(lambda: origin.open == 2)
+    answers = await asyncio.gather(
+        *(client.get(f"{origin.url}/bytes/5") for client in clients)
+    )
+    for client in clients:
+        await client.__aexit__(None, None, None)
+
+    assert [answer.status for answer in answers] == [200] * 10
+    assert (origin.accepted, origin.open) == (8, 2)
+    assert await closed(service, origin.url) == {"evicted": 6}
+
+
+async def test_a_lower_cap_of_all_sockets_does_so_too(reloading, make_origin):
+    """One idle connection to each of four origins; two may stay, the newest."""
+    service, change = reloading
+    origins = [await make_origin(name=f"{name}.test") for name in "abcd"]
+    async with Client(service.listening[0]) as client:
+        for origin in origins:
+            await client.get(f"{origin.url}/")
+        await change(max_sockets=2)
+        await origins[0].until(lambda: sum(o.open for o in origins) == 2)
+
+    assert [origin.open for origin in origins] == [0, 0, 1, 1]
+
+
+async def test_another_authority_closes_what_the_one_before_has_vouched_for(
+    reloading, tls_origin, authority
+):
+    """The origin's certificate is verified anew, and refused."""
+    service, change = reloading
+    await change(ca_file=authority.file, originate_tls="origin.test")
+    url = tls_origin.url.replace("https", "http")
+    async with Client(service.listening[0]) as client:
+        assert (await client.get(f"{url}/")).status == 200
+
+        await change(ca_file="none")
+        await tls_origin.until(lambda: tls_origin.open == 0)
+        answer = await client.get(f"{url}/")
+
+    assert answer.status == 502
+    assert await closed(service, tls_origin.url) == {"reload": 1}
+
+
+async def test_origination_begins_and_ends_with_a_reload(
+    reloading, tls_origin, authority
+):
+    """From the next request on."""
+    service, change = reloading
+    url = tls_origin.url.replace("https", "http")
+    statuses = []
+    async with Client(service.listening[0]) as client:
+        for hosts in ("none", "origin.test", "none"):
+            await change(ca_file=authority.file, originate_tls=hosts)
+            statuses.append((await client.get(f"{url}/")).status)
+
+    assert statuses == [502, 200, 502]
+
+
+async def test_clients_that_may_be_here_no_more_get_no_other_request(names, origin):
+    """Their response is whole; the next connection is refused."""
+    address = own_address()
+    given = {"listen": f"{address}:0", "admin": "127.0.0.1:0"}
+    given["allow_clients"] = f"{address}/32"
+    service = Service(load(given, {}), resolver=names, read=lambda: load(given, {}))
+    async with service:
+        asking, idle = (Client(service.listening[0]) for _ in range(2))
+        async with asking, idle:
+            await idle.get(f"{origin.url}/")
+            await asking.send(request_bytes(f"{origin.url}/wait"))
+            await origin.until(lambda: len(origin.requests) == 2)
+
+            given["allow_clients"] = "10.255.255.255/32"
+            await service.reloads.reload()
+            assert await idle.until_closed() == b""
+            origin.release.set()
+            assert (await asking.response()).body == b"done"
+            assert await asking.until_closed() == b""
+        async with Client(service.listening[0]) as again:
+            assert (await again.get(f"{origin.url}/")).status == 403
+
+
+async def test_a_proxy_that_stops_is_not_reloaded(reloading):
+    """What it would change is about to end."""
+    service, change = reloading
+    await service.drain()
+
+    with pytest.raises(SettingsError, match="stopping"):
+        await change(max_queue=5)
+
+
+async def test_intercepted_hosts_change_with_a_reload(
+    reloading, tls_origin, authority, local_ca
+):
+    """A CONNECT is a tunnel before, and is opened with the local CA after."""
+    service, change = reloading
+    await change(ca_file=authority.file, connect_ports=tls_origin.port)
+    opened = []
+    for hosts in ("none", "origin.test"):
+        await change(intercept=hosts, ca_dir=local_ca.folder)
+        async with Client(service.listening[0]) as client:
+            assert await client.connect(tls_origin.authority) == 200
+            opened.append(len(service.tunnels.open))
+
+        async with asyncio.timeout(5):
+            while service.tunnels.open:
+                await asyncio.sleep(0.01)
+
+    assert opened == [1, 0]
