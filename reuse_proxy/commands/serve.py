@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reuse_proxy.errors import SettingsError
+from reuse_proxy.limited import LimitFilter
 from reuse_proxy.service import Service
 from reuse_proxy.systemd.activation import Activated
 from reuse_proxy.systemd.notify import Notifier
@@ -37,6 +38,7 @@ def run(read: "Callable[[], Loaded]") -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(message)s",
     )
+    logging.getLogger("asyncio").addFilter(LimitFilter())
     for warning in loaded.warnings:
         log.warning("%s", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

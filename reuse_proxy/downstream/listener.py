@@ -11,6 +11,7 @@ from aiohttp import web
 
 from reuse_proxy.downstream.client import ClientConnection
 from reuse_proxy.downstream.refusals import cause_of
+from reuse_proxy.limited import LimitedLog
 
 if TYPE_CHECKING:
     import httptools
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 0.5
-_LOG_INTERVAL_S: Final = 1.0
 # A client that is idle for less may be sending its next request as we would close; it
 # is served, and told to close.  Load balancers give what they drain as much.
 _RESTING_S: Final = 1.0
@@ -61,8 +61,7 @@ class ProxyServer(web.Server):
         self.handler = handler
         self.admission = admission
         self.callers = callers
-        self._logged_at = 0.0
-        self._unlogged = 0
+        self.log_limited = LimitedLog(log)
         self.stall_watch = stall_watch
         self.timeouts = timeouts
         self.draining = False
@@ -138,23 +137,6 @@ class ProxyServer(web.Server):
         """Stop the timers."""
         self._sweeper.cancel()
         self.stall_watch.close()
-
-    def log_limited(
-        self,
-        level: int,
-        message: str,
-        *args: object,
-        error: BaseException | None = None,
-    ) -> None:
-        """Log at most one line a second, and how many were left out."""
-        now = self._loop.time()
-        if now - self._logged_at < _LOG_INTERVAL_S:
-            self._unlogged += 1
-            return
-        if self._unlogged:
-            log.log(level, "%d similar lines left out", self._unlogged)
-        self._logged_at, self._unlogged = now, 0
-        log.log(level, message, *args, exc_info=error)
 
     def _sweep(self) -> None:
         now = self._loop.time()
