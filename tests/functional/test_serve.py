@@ -238,7 +238,7 @@ sys.exit(main())
 
 
 async def test_s16_clients_past_the_open_files_limit_do_not_flood_the_log(local):
-    """asyncio's loop logs a traceback for each place in the backlog: 4096 a second."""
+    """The loop of asyncio logs a traceback for each place in the backlog: 4096 a second."""
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(
             serving(program=("-c", WITHOUT_UVLOOP))
