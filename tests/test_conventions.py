@@ -58,6 +58,7 @@ COVERED_BY = {
     "upstream/endings.py": "unit/upstream/test_connection.py",
     "upstream/options.py": "unit/upstream/test_session.py",
     "forward/exchange.py": "functional/test_cancellation.py",
+    "forward/phase.py": "functional/test_cancellation.py",
     "forward/request.py": "functional/test_protocol_fields.py",
     "admin/app.py": "functional/test_admin.py",
     "downstream/socketfile.py": "functional/test_serve.py",
