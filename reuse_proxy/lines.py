@@ -34,6 +34,8 @@ _FLUSH_S: Final = 1.0
 class Lines:
     """Takes lines without waiting; an async context manager, whose end flushes them.
 
+    Nothing is begun before the first line.
+
     Args:
         descriptor: where they go; it is not closed.
         name: what they are called in our own log.
@@ -61,7 +63,6 @@ class Lines:
         )
 
     async def __aenter__(self) -> Self:
-        self._thread.start()
         return self
 
     # The loop's side...
@@ -96,6 +97,8 @@ class Lines:
             self._timer = None
         batch, self._batch, self._batch_bytes = self._batch, [], 0
         if batch:
+            if not self._thread.ident:
+                self._thread.start()
             self._batches.put(batch)
 
     async def __aexit__(
@@ -106,6 +109,8 @@ class Lines:
     ) -> None:
         """Write what waits; what nobody takes within a second is given up."""
         self._hand_over()
+        if not self._thread.ident:
+            return
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join, _FLUSH_S)
         if self._thread.is_alive():

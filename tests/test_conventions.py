@@ -45,6 +45,7 @@ COVERED_BY = {
     "upstream/retire.py": "functional/test_reload_connections.py",
     "config/loading.py": "unit/config/test_settings.py",
     "forward/upload.py": "functional/test_protocol_bodies.py",
+    "downstream/accesslog.py": "functional/test_access_log.py",
     "downstream/caller.py": "functional/test_ledger.py",
     "downstream/callers.py": "functional/test_ledger.py",
     "downstream/connect.py": "functional/test_tunnels.py",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 
+from reuse_proxy.downstream.accesslog import AccessLog, ClientLog
 from reuse_proxy.downstream.client import ClientConnection
 from reuse_proxy.downstream.refusals import cause_of
 from reuse_proxy.limited import LimitedLog
@@ -62,6 +63,7 @@ class ProxyServer(web.Server):
         self.admission = admission
         self.callers = callers
         self.log_limited = LimitedLog(log)
+        self.access_log: AccessLog | None = None
         self.stall_watch = stall_watch
         self.timeouts = timeouts
         self.draining = False
@@ -98,6 +100,17 @@ class ProxyServer(web.Server):
         self._forget(client)
         return inner
 
+    def log_to(self, log: AccessLog | None) -> None:
+        """Log requests from now on, also of clients that are here, or no longer."""
+        self.access_log = log
+        for client in self.clients:
+            if log is None:
+                client.log = None
+            elif client.log is not None:
+                client.log.log = log
+            elif not client.left:
+                client.log = ClientLog(log, client)
+
     def start_draining(self) -> None:
         """Close resting clients, and the others after their response."""
         self.draining = True
@@ -112,6 +125,8 @@ class ProxyServer(web.Server):
     def opened(self, client: ClientConnection, transport: asyncio.Transport) -> None:
         """Enter a client."""
         self._connections[cast("Any", client)] = transport
+        if self.access_log is not None:
+            client.log = ClientLog(self.access_log, client)
 
     def lost(self, client: ClientConnection, exc: BaseException | None) -> None:
         """Forget a client; tell whoever waits for the last one."""

@@ -117,6 +117,8 @@ class ProxyHandler:
         """Answer a client outside of any request; its connection is closed then."""
         with contextlib.suppress(ClientGoneError):
             client.write(last_response(error))
+        if client.log is not None:
+            client.log.refused(client, error)
 
     def _answer_error(
         self, request: "ClientRequest", reply: Reply, error: BaseException
@@ -194,7 +196,7 @@ class ProxyHandler:
         error: BaseException | None,
         visit: "Visit | None" = None,
     ) -> None:
-        """End a request, however it went: settled, counted, and answered at last."""
+        """End a request, however it went: settled, counted, answered, and logged."""
         exchange, request = client.exchange, client.request
         visit = visit or client.caller.visit
         if exchange is not None:
@@ -202,6 +204,8 @@ class ProxyHandler:
             self._settle(client, exchange, error, visit)
         if error is not None and request is not None:
             self._answer_error(request, client.reply, error)
+        if client.log is not None:
+            client.log.ended(client, exchange, error, visit)
 
     def _settle(
         self,
