@@ -59,7 +59,8 @@ def _run(
 ) -> int:
     try:
         code = command(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed from the start
+            sys.stdout.flush()
     except SettingsError as exc:
         for line in str(exc).splitlines():
             sys.stderr.write(f"reuse-proxy: {line}\n")

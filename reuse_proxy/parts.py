@@ -1,13 +1,17 @@
 """What the settings say, as the parts want it told."""
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.config.machine import expanded
 from reuse_proxy.downstream.access import AccessList
+from reuse_proxy.downstream.accesslog import AccessLog
 from reuse_proxy.downstream.admission import ClientLimits
 from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import Timeouts
 from reuse_proxy.downstream.stall import Spool
+from reuse_proxy.ledger.ledger import Ledger
+from reuse_proxy.ledger.owner import Owners
 from reuse_proxy.ledger.verdict import Thresholds
 from reuse_proxy.upstream.books import Limits
 from reuse_proxy.upstream.options import SessionOptions
@@ -15,13 +19,19 @@ from reuse_proxy.upstream.policy import DestinationPolicy
 from reuse_proxy.upstream.tls import TlsContexts
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
     from reuse_proxy.ca.store import Authority
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.config.settings import Settings
+    from reuse_proxy.lines import Lines
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
+
+log = logging.getLogger(__name__)
+
+_NOT_OURS: Final = "nothing is logged, as standard output is closed or a command's own"
 
 
 def tls_contexts(loaded: "Loaded") -> TlsContexts:
@@ -79,6 +89,34 @@ def interceptor(
         tasks=tasks,
         advice=advice,
     )
+
+
+def access_log(
+    settings: "Settings", lines: "Lines | None", clock: "Callable[[], float]"
+) -> AccessLog | None:
+    """Return what logs every request, if that is asked for and there is a place."""
+    style = settings.access_log
+    if style == "off":
+        return None
+    if lines is None:
+        log.warning("access_log = %s: %s", style, _NOT_OURS)
+        return None
+    return AccessLog(lines, style=style, paths=settings.access_log_paths, clock=clock)
+
+
+def ledger(settings: "Settings") -> Ledger:
+    """Return an empty ledger."""
+    return Ledger(
+        max_clients=settings.ledger_max_clients,
+        max_labels=settings.metrics_max_clients,
+    )
+
+
+def owners(
+    settings: "Settings", *, tasks: "TaskSet", loop: "AbstractEventLoop"
+) -> Owners | None:
+    """Return what looks up which processes clients are, if that is wanted."""
+    return Owners(tasks=tasks, loop=loop) if settings.client_processes else None
 
 
 def own_policy(

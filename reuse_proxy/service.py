@@ -18,15 +18,16 @@ from reuse_proxy.downstream.rules import Rules
 from reuse_proxy.downstream.stall import StallWatch
 from reuse_proxy.downstream.tunnel import Tunnels
 from reuse_proxy.errors import SettingsError
-from reuse_proxy.ledger.ledger import Ledger
-from reuse_proxy.ledger.owner import Owners
 from reuse_proxy.listening import Listeners
 from reuse_proxy.parts import (
+    access_log,
     authority,
     clients,
     files,
     interceptor,
+    ledger,
     own_policy,
+    owners,
     session_options,
     spool,
     thresholds,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.config.settings import Settings
     from reuse_proxy.downstream.intercept import Interceptor
+    from reuse_proxy.lines import Lines
     from reuse_proxy.report.document import Report
 
 # What aiohttp lets handlers have before it cancels them; 0 would mean for ever.
@@ -68,11 +70,13 @@ class Service:
         trust_advice: str | None = None,
         activated: Activated | None = None,
         read: "Callable[[], Loaded] | None" = None,
+        lines: "Lines | None" = None,
     ) -> None:
         settings = loaded.settings
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._trust_advice = trust_advice
+        self._lines = lines
         self._tasks = TaskSet()
         self._resolver = resolver or SystemResolver()
         self.session = UpstreamSession(
@@ -85,14 +89,10 @@ class Service:
         self.tunnels = Tunnels(
             self.session, idle_timeout=settings.tunnel_idle_timeout, loop=loop
         )
-        self.ledger = Ledger(
-            max_clients=settings.ledger_max_clients,
-            max_labels=settings.metrics_max_clients,
-        )
-        self._owners: Owners | None = None
-        if settings.client_processes:
-            self._owners = Owners(tasks=self._tasks, loop=loop)
+        self.ledger = ledger(settings)
+        self._owners = owners(settings, tasks=self._tasks, loop=loop)
         self.server = self._make_server(authority(settings))
+        self.server.log_to(access_log(settings, lines, self.session.clock))
         self._reporter = Reporter(self.session, self.ledger, thresholds(settings))
         again = read or (lambda: loaded)
         self.reloads = Reloads(loaded, read=again, apply=self._apply)
@@ -235,6 +235,7 @@ class Service:
                 self.tunnels,
                 self._reporter,
                 self.reloads,
+                self._lines,
             ),
             access=AccessList(self._settings.allow_admin),
             ready=lambda: not self.server.draining,
@@ -268,12 +269,12 @@ class Service:
         self._reporter.thresholds = thresholds(settings)
         self.server.timeouts = timeouts(settings)
         self.server.admission.configure(clients(settings))
-        handler = self.server.handler
-        handler.rules.configure(
+        self.server.log_to(access_log(settings, self._lines, self.session.clock))
+        self.server.handler.rules.configure(
             max_request_body=settings.max_request_body,
             originate=settings.originate_tls,
         )
-        handler.connect.configure(
+        self.server.handler.connect.configure(
             ports=settings.connect_ports,
             interceptor=self._interceptor(settings, local_ca),
         )

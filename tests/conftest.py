@@ -15,6 +15,7 @@ from reuse_proxy.config.settings import Settings
 from reuse_proxy.service import Service
 from tests.support.books import assert_balanced
 from tests.support.client import Client
+from tests.support.logs import AccessFile
 from tests.support.names import Names
 from tests.support.origin import Origin, Script, serve_paths
 from tests.support.tls import LocalAuthority, OriginAuthority
@@ -55,12 +56,17 @@ async def make_proxy(names: Names) -> AsyncIterator[MakeProxy]:
     async with AsyncExitStack() as stack:
         services: list[Service] = []
 
-        async def make(**settings: object) -> Service:
+        async def make(log: AccessFile | None = None, **settings: object) -> Service:
             # Look-ups of processes open files, which tests of descriptors count.
             values = {"client_processes": "false", **settings}
             values = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", **values}
             loaded = load({k: str(v) for k, v in values.items()}, {}, None)
-            service = await stack.enter_async_context(Service(loaded, resolver=names))
+            lines = None
+            if log is not None:
+                lines = await stack.enter_async_context(log.opened())
+            service = await stack.enter_async_context(
+                Service(loaded, resolver=names, lines=lines)
+            )
             services.append(service)
             return service
 

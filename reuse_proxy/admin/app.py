@@ -16,6 +16,7 @@ from reuse_proxy.admin.clients import clients_view
 from reuse_proxy.admin.metrics import make_registry
 from reuse_proxy.admin.pools import pools_view, settings_view
 from reuse_proxy.errors import SettingsError
+from reuse_proxy.limited import LimitedLog
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -58,6 +59,7 @@ class Admin:
         self._sources = sources
         self.access = access
         self._ready = ready
+        self._log = LimitedLog(log)
         self._registry: CollectorRegistry = make_registry(sources)
 
     def runner(self) -> web.AppRunner:
@@ -92,8 +94,8 @@ class Admin:
             return await handler(request)
         except web.HTTPException as error:
             return web.Response(status=error.status, text=f"{error.reason}\n")
-        except Exception:
-            log.exception("an error of our own")
+        except Exception as error:  # noqa: BLE001 - the last resort
+            self._log(logging.ERROR, "an error of our own", error=error)
             return web.Response(
                 status=500, text="This is an error of reuse-proxy itself.\n"
             )

@@ -31,6 +31,7 @@ class ProxyCollector(Collector):
         self._tunnels = sources.tunnels
         self._reporter = sources.reporter
         self._reloads = sources.reloads
+        self._lines = sources.lines
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
@@ -50,6 +51,12 @@ class ProxyCollector(Collector):
         yield from client_metrics(self._reporter)
         yield from self._https()
         yield from reload_metrics(self._reloads)
+        yield counter(
+            "access_log_lines_dropped",
+            "Lines of the access log that were lost: nobody took them in time",
+            [],
+            {(): 0 if self._lines is None else self._lines.dropped},
+        )
         yield gauge(
             "build_info", "Version of reuse-proxy", ["version"], {(__version__,): 1}
         )

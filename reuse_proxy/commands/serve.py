@@ -10,7 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from reuse_proxy import program
 from reuse_proxy.errors import SettingsError
+from reuse_proxy.limited import LimitFilter
+from reuse_proxy.lines import Lines
 from reuse_proxy.service import Service
 from reuse_proxy.systemd.activation import Activated
 from reuse_proxy.systemd.notify import Notifier
@@ -31,12 +34,14 @@ def run(read: "Callable[[], Loaded]") -> int:
     Raises:
         SettingsError: they cannot be used.
     """
+    program.occupy_standard_streams()
     loaded = read()
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(message)s",
     )
+    logging.getLogger("asyncio").addFilter(LimitFilter())
     for warning in loaded.warnings:
         log.warning("%s", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -52,6 +57,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+def access_lines() -> contextlib.AbstractAsyncContextManager[Lines | None]:
+    """Return where the access log goes: standard output, unless that is closed."""
+    if sys.stdout is None:
+        return contextlib.nullcontext()
+    return Lines(sys.stdout.fileno(), name="the access log")
+
+
 async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]") -> int:
     loop = asyncio.get_running_loop()
     first, second = asyncio.Event(), asyncio.Event()
@@ -64,7 +76,10 @@ async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]") -> int:
     manager = Notifier.from_environment(os.environ)
     activated = Activated.take(os.environ)
     reloading = TaskSet()
-    async with Service(loaded, activated=activated, read=read) as service:
+    async with (
+        access_lines() as lines,
+        Service(loaded, activated=activated, read=read, lines=lines) as service,
+    ):
         loop.add_signal_handler(
             signal.SIGHUP,
             lambda: reloading.start(_reload(service, manager), name="reload"),

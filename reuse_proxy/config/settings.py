@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from reuse_proxy.config.address import Address
+from reuse_proxy.config.choices import Choice
 from reuse_proxy.config.hostkinds import (
     ClientCertificates,
     Hosts,
@@ -193,6 +194,13 @@ class Settings(BaseSettings):
     ca_dir: Annotated[Path, OnePath(needed=True)] = Field(
         Path("~/.local/share/reuse-proxy/ca"),
         description="folder of the local CA, made by reuse-proxy ca init",
+    )
+    access_log: Annotated[str, Choice(("off", "text", "json"))] = Field(
+        "off",
+        description="a line for each request on standard output: off, text or json",
+    )
+    access_log_paths: Annotated[bool, Switch()] = Field(
+        default=False, description="have the request's path and query in those lines"
     )
     metrics_max_origins: Annotated[int, Count("origins", low=0)] = Field(
         50, description="origins with their own metric labels; the rest are `other`"

@@ -1,5 +1,6 @@
 """Who is calling: a client connection's page in the ledger, opened at its first request."""
 
+import contextlib
 import socket
 import struct
 from typing import TYPE_CHECKING, Final, cast
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # struct ucred of unix(7), on Linux: pid, uid, gid.
 _UCRED: Final = struct.Struct("3i")
+_NO_FIELDS: Final[list[tuple[bytes, bytes]]] = []
 
 
 class Callers:
@@ -66,28 +68,61 @@ class Callers:
         )
         self.ledger.leave(visit, connection, end)
 
+    def name(
+        self,
+        connection: "ClientConnection",
+        request: "ClientRequest | None",
+        visit: "Visit | None",
+    ) -> str:
+        """Name a client as the report would, also one that has no account of its own.
+
+        Args:
+            connection: its connection.
+            request: what it asks, if that could be read.
+            visit: the connection's page, if it has one.
+        """
+        if visit is not None and visit.account is not self.ledger.other:
+            return visit.account.name
+        credentials, fields = connection.caller.credentials, _NO_FIELDS
+        if request is not None:
+            fields = request.raw_fields
+            credentials = request.field(b"proxy-authorization") or credentials
+        return _identify(connection, fields, credentials)[0].name
+
     def _enter(
         self,
         connection: "ClientConnection",
         fields: "Iterable[tuple[bytes, bytes]]",
     ) -> "Visit":
-        host, transport = connection.host, connection.transport
-        pid, uid = None, None
-        if host is None and transport is not None:
-            pid, uid = _peer(transport)
         credentials = connection.caller.credentials
-        identity = identify(
-            user=user_of(credentials), product=product_of(fields), host=host, uid=uid
-        )
+        host, transport = connection.host, connection.transport
+        identity, pid = _identify(connection, fields, credentials)
         # Nothing has been answered yet: this is when it was opened.
         now = connection.idle_from
         visit = self.ledger.enter(identity, now=now, credentials=credentials)
         if self._owners is not None and self._owners.is_due(visit.account, now):
             if pid:
                 self._owners.consider(visit.account, pid)
-            elif host is not None and transport is not None and is_loopback(host):
+            elif transport is not None and host is not None and is_loopback(host):
                 self._owners.consider(visit.account, _ends(transport))
         return visit
+
+
+def _identify(
+    connection: "ClientConnection",
+    fields: "Iterable[tuple[bytes, bytes]]",
+    credentials: bytes | None,
+) -> tuple[Identity, int | None]:
+    """Return who a client is; on a UNIX socket with its process, if it is there."""
+    host, transport = connection.host, connection.transport
+    pid, uid = None, None
+    if host is None and transport is not None:
+        with contextlib.suppress(OSError):  # closed already
+            pid, uid = _peer(transport)
+    identity = identify(
+        user=user_of(credentials), product=product_of(fields), host=host, uid=uid
+    )
+    return identity, pid
 
 
 def _peer(transport: "asyncio.Transport") -> tuple[int | None, int | None]:

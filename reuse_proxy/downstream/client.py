@@ -13,7 +13,7 @@ from reuse_proxy.downstream.caller import Caller
 from reuse_proxy.downstream.deadlines import Deadlines
 from reuse_proxy.downstream.intake import Intake
 from reuse_proxy.downstream.refusals import client_left
-from reuse_proxy.downstream.reply import ClientGoneError, last_response
+from reuse_proxy.downstream.reply import ClientGoneError
 from reuse_proxy.downstream.request import linger
 from reuse_proxy.downstream.sockets import hang_up, reset, was_reset
 from reuse_proxy.downstream.writing import ClientWriter
@@ -121,8 +121,7 @@ class ClientConnection(ClientWriter):
 
     def refuse(self, error: "ProxyError") -> None:
         """Answer outside of any request, and close."""
-        with contextlib.suppress(ClientGoneError):
-            self.write(last_response(error))
+        self.server.handler.refuse(self, error)
         self.force_close()
 
     # Read...
@@ -361,7 +360,7 @@ class ClientConnection(ClientWriter):
             task.cancel()
         if serving is not None:
             serving.close()
-        if self.exchange is not None and (task is None or serving is not None):
+        if self.request is not None and (task is None or serving is not None):
             self.server.handler.abandon(self, visit)
 
     def force_close(self) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from reuse_proxy.downstream.accesslog import Served
+from reuse_proxy.downstream.intercept import OK
 from reuse_proxy.downstream.refusals import host_missing
 from reuse_proxy.errors import AccessDeniedError, RequestError, status_of
 from reuse_proxy.http.request_fields import read_request_fields
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.request import ClientRequest
     from reuse_proxy.downstream.tunnel import Tunnels
+    from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.session import UpstreamSession
 
 # Neither Content-Length nor Transfer-Encoding: RFC 9110 section 9.3.6.
@@ -54,14 +57,16 @@ class ConnectHandler:
         reply.persistent = False
         origin, caller = self._read(request)
         client, interceptor = request.connection, self._interceptor
+        since = self._session.clock()
+        served = Served(origin, started=since)
+        if client.log is not None:
+            client.log.opening = served
         client.caller.credentials = caller or client.caller.credentials
         if interceptor is not None and interceptor.wants(origin):
-            with self._counted(origin, reply):
-                self._check_port(origin)
-                await interceptor.open(origin, reply, ESTABLISHED)
+            await self._intercept(interceptor, origin, reply, served)
             return
         # Who is intercepted says inside what it is: most do not with CONNECT.
-        visit = client.server.callers.visit(request, caller)
+        visit = served.visit = client.server.callers.visit(request, caller)
         with self._counted(origin, reply):
             self._check_port(origin)
             try:
@@ -70,11 +75,37 @@ class ConnectHandler:
                 if client.left:
                     visit.aborted("queue")
                 raise
+            finally:
+                served.queued = self._session.clock() - since
+        await self._tunnel(connection, reply, served)
+
+    async def _intercept(
+        self,
+        interceptor: "Interceptor",
+        origin: Origin,
+        reply: "Reply",
+        served: Served,
+    ) -> None:
+        with self._counted(origin, reply):
+            self._check_port(origin)
+            try:
+                result = await interceptor.open(origin, reply, ESTABLISHED)
+            finally:
+                if reply.status_sent:
+                    served.intercepted(origin)
+            served.result = None if result == OK else result
+
+    async def _tunnel(
+        self, connection: "UpstreamConnection", reply: "Reply", served: Served
+    ) -> None:
+        served.tunnelled(connection)
         started = self._session.clock()
         try:
             await self._tunnels.carry(connection, reply, 200, ESTABLISHED)
         finally:
-            visit.tunnelled(connection.pool, self._session.clock() - started)
+            if served.visit is not None:
+                seconds = self._session.clock() - started
+                served.visit.tunnelled(connection.pool, seconds)
 
     @contextlib.contextmanager
     def _counted(self, origin: Origin, reply: "Reply") -> "Iterator[None]":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OK: Final = "ok"
 _HANDSHAKE: Final = 0x16
 # For how long what waits may take to be sent after a close.
 _TLS_SHUTDOWN_S: Final = 60.0
@@ -65,8 +66,10 @@ class Interceptor:
         """Tell whether a host is listed."""
         return matches_any(self._hosts, origin.host, origin.port)
 
-    async def open(self, origin: Origin, reply: "Reply", head: bytes) -> None:
+    async def open(self, origin: Origin, reply: "Reply", head: bytes) -> str:
         """Speak TLS with a client in the place of an origin, and serve it anew.
+
+        What came of it is returned, as metrics count it.
 
         Args:
             origin: what CONNECT asked for.
@@ -89,15 +92,14 @@ class Interceptor:
             client.handed_back()
             if not isinstance(exc, OSError):
                 raise
-            self._note_failure(client, origin, exc, answered=hello.is_complete)
-            return
+            return self._note_failure(client, origin, exc, answered=hello.is_complete)
         if prelude is None:
-            self._count(origin, "not_tls")
             client.handed_back()
-            return
+            return self._count(origin, "not_tls")
         self._session.stats.admit(origin).requests[2, "intercept"] += 1
-        self._count(origin, "ok")
+        result = self._count(origin, OK)
         prelude.hand_on(client, raw, Intercepted(origin, self))
+        return result
 
     async def _handshake(
         self, raw: asyncio.Transport, hello: "Hello", context: ssl.SSLContext
@@ -147,7 +149,7 @@ class Interceptor:
         exc: OSError,
         *,
         answered: bool,
-    ) -> None:
+    ) -> str:
         """Count a failure; ``answered``: the client has been sent our certificate.
 
         Most TLS libraries say why they refuse it, asyncio's just closes.
@@ -155,14 +157,13 @@ class Interceptor:
         reason = exc.reason if isinstance(exc, ssl.SSLError) else ""
         closed = answered and isinstance(exc, ConnectionResetError)
         if closed or any(refusal in (reason or "") for refusal in _REFUSALS):
-            self._count(origin, "refused_ca")
             self._tell(client, origin, "refused")
-        elif isinstance(exc, ssl.SSLError):
-            self._count(origin, "tls_error")
-        elif isinstance(exc, ConnectionAbortedError | TimeoutError):
-            self._count(origin, "timeout")
-        else:
-            self._count(origin, "closed")
+            return self._count(origin, "refused_ca")
+        if isinstance(exc, ssl.SSLError):
+            return self._count(origin, "tls_error")
+        if isinstance(exc, ConnectionAbortedError | TimeoutError):
+            return self._count(origin, "timeout")
+        return self._count(origin, "closed")
 
     def note_unused(self, client: "ClientConnection", origin: Origin) -> None:
         """Note a client that opened TLS and closed it without a request.
@@ -186,8 +187,9 @@ class Interceptor:
             self._advice,
         )
 
-    def _count(self, origin: Origin, result: str) -> None:
+    def _count(self, origin: Origin, result: str) -> str:
         self._session.stats.admit(origin).intercepts[result] += 1
+        return result
 
 
 class Intercepted:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 
+from reuse_proxy.downstream.accesslog import AccessLog, ClientLog
 from reuse_proxy.downstream.client import ClientConnection
 from reuse_proxy.downstream.refusals import cause_of
+from reuse_proxy.limited import LimitedLog
 
 if TYPE_CHECKING:
     import httptools
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 0.5
-_LOG_INTERVAL_S: Final = 1.0
 # A client that is idle for less may be sending its next request as we would close; it
 # is served, and told to close.  Load balancers give what they drain as much.
 _RESTING_S: Final = 1.0
@@ -61,8 +62,8 @@ class ProxyServer(web.Server):
         self.handler = handler
         self.admission = admission
         self.callers = callers
-        self._logged_at = 0.0
-        self._unlogged = 0
+        self.log_limited = LimitedLog(log)
+        self.access_log: AccessLog | None = None
         self.stall_watch = stall_watch
         self.timeouts = timeouts
         self.draining = False
@@ -99,6 +100,17 @@ class ProxyServer(web.Server):
         self._forget(client)
         return inner
 
+    def log_to(self, log: AccessLog | None) -> None:
+        """Log requests from now on, also of clients that are here, or no longer."""
+        self.access_log = log
+        for client in self.clients:
+            if log is None:
+                client.log = None
+            elif client.log is not None:
+                client.log.log = log
+            elif not client.left:
+                client.log = ClientLog(log, client)
+
     def start_draining(self) -> None:
         """Close resting clients, and the others after their response."""
         self.draining = True
@@ -113,6 +125,8 @@ class ProxyServer(web.Server):
     def opened(self, client: ClientConnection, transport: asyncio.Transport) -> None:
         """Enter a client."""
         self._connections[cast("Any", client)] = transport
+        if self.access_log is not None:
+            client.log = ClientLog(self.access_log, client)
 
     def lost(self, client: ClientConnection, exc: BaseException | None) -> None:
         """Forget a client; tell whoever waits for the last one."""
@@ -138,23 +152,6 @@ class ProxyServer(web.Server):
         """Stop the timers."""
         self._sweeper.cancel()
         self.stall_watch.close()
-
-    def log_limited(
-        self,
-        level: int,
-        message: str,
-        *args: object,
-        error: BaseException | None = None,
-    ) -> None:
-        """Log at most one line a second, and how many were left out."""
-        now = self._loop.time()
-        if now - self._logged_at < _LOG_INTERVAL_S:
-            self._unlogged += 1
-            return
-        if self._unlogged:
-            log.log(level, "%d similar lines left out", self._unlogged)
-        self._logged_at, self._unlogged = now, 0
-        log.log(level, message, *args, exc_info=error)
 
     def _sweep(self) -> None:
         now = self._loop.time()

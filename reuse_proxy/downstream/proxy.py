@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from reuse_proxy.downstream.refusals import internal_error
-from reuse_proxy.downstream.reply import ClientGoneError, Reply
+from reuse_proxy.downstream.reply import ClientGoneError, Reply, last_response
 from reuse_proxy.downstream.rules import Rules, check_version
 from reuse_proxy.errors import ProxyError, RequestError
 from reuse_proxy.forward import Exchange
@@ -54,6 +54,7 @@ class ProxyHandler:
         """Answer a request, send it on, or have a task do so; it ends in ``done``."""
         client = request.connection
         reply = client.reply = Reply(request, self.rules.via)
+        failure: Exception | None = None
         try:
             if client.writing_paused or request.method == "CONNECT":
                 client.run(self._begin_later(request, reply))
@@ -61,12 +62,11 @@ class ProxyHandler:
             exchange = self._open(request, reply)
             if exchange is not None:
                 if not exchange.try_send(client):
-                    client.run(self._carry(client, exchange, request))
+                    client.run(self._carry(client, exchange))
                 return
         except Exception as error:  # noqa: BLE001 - the last resort
-            if client.exchange is not None:
-                self._end(client, client.exchange, error)
-            self._answer_error(request, reply, error)
+            failure = error
+        self._end(client, failure)
         client.done()
 
     def arrived(self, client: "ClientConnection") -> None:
@@ -76,45 +76,56 @@ class ProxyHandler:
             return
         whole = exchange.whole_response()
         if whole is None:
-            client.run(self._carry(client, exchange, request))
+            client.run(self._carry(client, exchange))
             return
         error: Exception | None = None
         try:
             client.reply.send_head(*whole)
         except Exception as exc:  # noqa: BLE001 - the last resort
             error = exc
-        self._end(client, exchange, error)
-        if error is not None:
-            self._answer_error(request, client.reply, error)
+        self._end(client, error)
         client.done()
 
     def abandon(self, client: "ClientConnection", visit: "Visit | None") -> None:
         """End what no task carries: the client is gone, or is being closed."""
-        exchange = client.exchange
-        if exchange is not None:
-            self._end(client, exchange, _why_cancelled(client), visit)
+        self._end(client, _why_cancelled(client), visit)
 
     async def _begin_later(self, request: "ClientRequest", reply: Reply) -> None:
+        client, exchange = request.connection, None
+        failure: Exception | None = None
         try:
             # A client that pipelines and does not read waits for its turn.
             await reply.room()
             if request.method == "CONNECT":
                 check_version(request)
                 await self.connect(request, reply)
-                return
-            exchange = self._open(request, reply)
+            else:
+                exchange = self._open(request, reply)
+        except asyncio.CancelledError:
+            self._end(client, _why_cancelled(client))
+            raise
         except Exception as error:  # noqa: BLE001 - the last resort
-            self._answer_error(request, reply, error)
+            failure = error
+        if exchange is not None:
+            await self._carry(client, exchange)
         else:
-            if exchange is not None:
-                await self._carry(request.connection, exchange, request)
+            self._end(client, failure)
+
+    # Errors of ours...
+
+    def refuse(self, client: "ClientConnection", error: ProxyError) -> None:
+        """Answer a client outside of any request; its connection is closed then."""
+        with contextlib.suppress(ClientGoneError):
+            client.write(last_response(error))
+        if client.log is not None:
+            client.log.refused(client, error)
 
     def _answer_error(
-        self, request: "ClientRequest", reply: Reply, error: Exception
+        self, request: "ClientRequest", reply: Reply, error: BaseException
     ) -> None:
         """Answer what went wrong, as far as it can be told to the client still."""
         client = request.connection
-        if isinstance(error, ClientGoneError):
+        if isinstance(error, ClientGoneError | asyncio.CancelledError):
             reply.persistent = False
         elif isinstance(error, ProxyError):
             with contextlib.suppress(ClientGoneError):
@@ -166,37 +177,48 @@ class ProxyHandler:
 
     # Exchange...
 
-    async def _carry(
-        self, client: "ClientConnection", exchange: Exchange, request: "ClientRequest"
-    ) -> None:
+    async def _carry(self, client: "ClientConnection", exchange: Exchange) -> None:
         """Wait for whatever an exchange has to wait for, to its end."""
         reply, visit = client.reply, client.caller.visit
         failure: Exception | None = None
         try:
             await self._respond(exchange, reply, visit)
         except asyncio.CancelledError:
-            self._end(client, exchange, _why_cancelled(client), visit)
+            self._end(client, _why_cancelled(client), visit)
             raise
         except Exception as error:  # noqa: BLE001 - the last resort
             failure = error
-        self._end(client, exchange, failure, visit)
-        if failure is not None:
-            self._answer_error(request, reply, failure)
+        self._end(client, failure, visit)
 
     def _end(
         self,
         client: "ClientConnection",
-        exchange: Exchange,
         error: BaseException | None,
         visit: "Visit | None" = None,
     ) -> None:
-        """End an exchange, however it went: settled, counted, noted in the ledger."""
+        """End a request, however it went: settled, counted, answered, and logged."""
+        exchange, request = client.exchange, client.request
+        visit = visit or client.caller.visit
+        if exchange is not None:
+            client.exchange = None
+            self._settle(client, exchange, error, visit)
+        if error is not None and request is not None:
+            self._answer_error(request, client.reply, error)
+        if client.log is not None:
+            client.log.ended(client, exchange, error, visit)
+
+    def _settle(
+        self,
+        client: "ClientConnection",
+        exchange: Exchange,
+        error: BaseException | None,
+        visit: "Visit | None",
+    ) -> None:
+        """End an exchange, and note it in the ledger."""
         phase = exchange.phase
-        client.exchange = None
         if not exchange.detached:
             self.outbox.end()
         exchange.end(error)
-        visit = visit or client.caller.visit
         if visit is not None:
             if isinstance(error, ClientGoneError):
                 visit.aborted(phase)

@@ -266,6 +266,9 @@ class Tunnels:
         if origin is None:
             return None, client
         transport, early = client.hand_over()
+        # These are counted as the tunnel's, with what comes behind them.
+        client.received -= len(early)
+        client.written -= len(behind)
         tunnel = Tunnel(transport, connection, origin, early=early, loop=self._loop)
         tunnel.origin.received = len(behind)
         return tunnel, client

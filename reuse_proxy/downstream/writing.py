@@ -7,6 +7,7 @@ from reuse_proxy.downstream.reply import ClientGoneError
 from reuse_proxy.downstream.sockets import buffered, descriptor_of
 
 if TYPE_CHECKING:
+    from reuse_proxy.downstream.accesslog import ClientLog
     from reuse_proxy.outbox import Outbox
 
 
@@ -15,6 +16,7 @@ class ClientWriter(asyncio.Protocol):
 
     Attributes:
         below: what carries its TLS, where that is ours.
+        log: what the access log remembers of it; None while that is off.
         written: how many bytes it has been sent.
         writing_paused: the kernel takes no more for now.
     """
@@ -25,6 +27,7 @@ class ClientWriter(asyncio.Protocol):
         "_room",
         "_unsent",
         "below",
+        "log",
         "transport",
         "writing_paused",
         "written",
@@ -42,6 +45,7 @@ class ClientWriter(asyncio.Protocol):
         self._unsent: bytes | None = None
         self.transport: asyncio.Transport | None = None
         self.below: asyncio.Transport | None = None
+        self.log: ClientLog | None = None
         self.written = 0
         self.writing_paused = False
 

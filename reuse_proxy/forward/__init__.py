@@ -4,7 +4,8 @@
 happens to it: lease, send, receive, retry, settle.
 """
 
-from reuse_proxy.forward.exchange import Exchange, Phase
+from reuse_proxy.forward.exchange import Exchange
+from reuse_proxy.forward.phase import Phase
 from reuse_proxy.forward.request import ForwardRequest, RequestBody
 
 __all__ = ["Exchange", "ForwardRequest", "Phase", "RequestBody"]

@@ -4,10 +4,10 @@ The response comes back to the caller as return values: heads, then body bytes.
 :meth:`Exchange.end` settles the lease, however the exchange went.
 """
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.errors import UpstreamClosedError, status_of
+from reuse_proxy.forward.phase import Phase
 from reuse_proxy.forward.upload import Upload
 from reuse_proxy.upstream.private import Client, connections_of
 
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from reuse_proxy.upstream.session import UpstreamSession
 
 
-class Phase(StrEnum):
-    """How far an exchange has come."""
-
-    QUEUE = "queue"
-    HEAD = "head"
-    BODY = "body"
-
-
 # Looked up once: an enumeration's members are descriptors on Python 3.11.
 _QUEUE: Final = Phase.QUEUE
 _HEAD: Final = Phase.HEAD
@@ -45,7 +37,9 @@ class Exchange:
 
     Attributes:
         origin_pool: whose connection served this, once one did.
-        miss: why that had to be opened, if it had.
+        miss: why that had to be opened, if it had; it took ``connect_seconds``.
+        queued: for how many seconds this has waited for connections.
+        started: when it began, in seconds of the loop.
         detached: a tunnel has the connection.
     """
 
@@ -53,18 +47,20 @@ class Exchange:
         "_bound",
         "_client",
         "_connection",
-        "_request",
         "_retried",
         "_session",
-        "_started",
         "_tasks",
         "_turned_down",
         "_upload",
+        "connect_seconds",
         "detached",
         "miss",
         "origin_pool",
         "phase",
+        "queued",
+        "request",
         "reused",
+        "started",
         "status",
     )
 
@@ -79,7 +75,7 @@ class Exchange:
         self._client = client
         # The connection is authenticated, and must serve nobody but this client.
         self._bound = request.fields.bound
-        self._request = request
+        self.request = request
         self._tasks = tasks
         self._connection: UpstreamConnection | None = None
         self._upload: Upload | None = None
@@ -88,7 +84,8 @@ class Exchange:
         self.detached = False
         self.origin_pool: OriginPool | None = None
         self.miss = ""
-        self._started = session.clock()
+        self.queued = self.connect_seconds = 0.0
+        self.started = session.clock()
         self.phase = _QUEUE
         self.reused = False
         self.status = 0
@@ -100,7 +97,7 @@ class Exchange:
 
         ``listener`` is called when something has come, in the place of awaiting it.
         """
-        request = self._request
+        request = self.request
         origin, unsafe = request.target.origin, not request.idempotent
         connection = self._own(origin) or self._session.take(origin, unsafe)
         if connection is None:
@@ -110,18 +107,20 @@ class Exchange:
         return True
 
     async def start(self) -> "ResponseHead":
-        """Return the first response head, interim or final; send the request first.
-
-        Unless it has been sent already.
+        """Send the request, unless it has been; return the first head, perhaps interim.
 
         Raises:
             ProxyError: no connection, or no response on it.
         """
-        session, request = self._session, self._request
+        session, request = self._session, self.request
         origin, unsafe = request.target.origin, not request.idempotent
         while True:
             if self._connection is None and not self.try_send():
-                self._use(await session.wait(origin, unsafe=unsafe))
+                since = session.clock()
+                try:
+                    self._use(await session.wait(origin, unsafe=unsafe))
+                finally:
+                    self.queued += session.clock() - since
             try:
                 head = await self.next_head()
             except UpstreamClosedError:
@@ -145,9 +144,11 @@ class Exchange:
         self._connection = connection
         self.origin_pool = connection.pool
         self.reused = connection.requests > 0
-        self.miss = connection.miss
+        if not self.reused:
+            self.miss = connection.miss
+            self.connect_seconds = connection.connect_seconds
         self.phase = _HEAD
-        request = self._request
+        request = self.request
         if request.body is None:
             connection.send_soon(request.method, request.head())
             if request.upgrade:
@@ -170,7 +171,7 @@ class Exchange:
         return (
             not self._retried
             and self.reused
-            and self._request.idempotent
+            and self.request.idempotent
             and not connection.response.received
             and (self._upload is None or self._upload.replayable)
             and connection.request_sent
@@ -287,12 +288,12 @@ class Exchange:
         pool = self.origin_pool
         if pool is None:
             # Refused before it got a connection.
-            origin = stats.admit(self._request.target.origin)
+            origin = stats.admit(self.request.target.origin)
             origin.requests[status // 100, "none"] += 1
             return
         via = "reused" if self.reused else "new"
         pool.stats.requests[status // 100, via] += 1
-        stats.request_seconds[via].observe(self._session.clock() - self._started)
+        stats.request_seconds[via].observe(self._session.clock() - self.started)
 
     def __repr__(self) -> str:
-        return f"<Exchange {self._request.method} {self._request.target.origin} {self.phase}>"
+        return f"<Exchange {self.request.method} {self.request.target.origin} {self.phase}>"

@@ -34,6 +34,7 @@ class UpstreamConnection(UpstreamSocket):
 
     Attributes:
         response: reads what the origin sends.
+        miss: why this was opened, and ``connect_seconds`` how long that took.
         request_sent: all of the request has been handed to the transport.
         untouched: the origin has been sent nothing of the request that failed.
         error: why the exchange on this connection failed.
@@ -50,6 +51,7 @@ class UpstreamConnection(UpstreamSocket):
         "_owner",
         "_unsent",
         "_waiter",
+        "connect_seconds",
         "ended",
         "error",
         "expires_at",
@@ -94,6 +96,7 @@ class UpstreamConnection(UpstreamSocket):
         self.expires_at = float("inf")
         self.retire: CloseReason | None = None
         self.miss = ""
+        self.connect_seconds = 0.0
         self.moved = self.ended = self.untouched = False
         self.reading = self.request_sent = True
         self.error: ProxyError | None = None

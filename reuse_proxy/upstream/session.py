@@ -409,6 +409,7 @@ class UpstreamSession:
 
     def _dialed(self, connection: UpstreamConnection, seconds: float) -> None:
         """Enter a connection into the books, ``seconds`` after its dial began."""
+        connection.connect_seconds = seconds
         self.pool.ages.learn_connect(connection.pool, seconds)
         lifetime = self._options.limits.max_lifetime
         spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)

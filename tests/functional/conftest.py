@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.logs import AccessFile
 from tests.support.origin import Origin
 from tests.support.tunnels import tunnelling_to_origins
 from tests.support.ways import Routes
@@ -23,6 +24,18 @@ async def answer(make_origin):
         return await make_origin(script)
 
     return make
+
+
+@pytest.fixture
+def access_log(tmp_path):
+    """The file that a proxy's access log goes to."""
+    return AccessFile(tmp_path / "access.log")
+
+
+@pytest.fixture
+async def logging_proxy(make_proxy, access_log):
+    """A proxy with default settings that logs every request as JSON."""
+    return await make_proxy(log=access_log, access_log="json")
 
 
 @pytest.fixture

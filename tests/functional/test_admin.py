@@ -234,3 +234,15 @@ async def test_what_is_no_http_gets_a_short_400_and_no_traceback(proxy, caplog):
     assert b" 400 " in answer.split(b"\r\n")[0]
     assert b"Traceback" not in answer
     assert "Traceback" not in caplog.text
+
+
+async def test_errors_of_our_own_do_not_flood_the_log(proxy, monkeypatch, caplog):
+    """Each is a 500 to whoever asks; the log has one of them a second."""
+    monkeypatch.setattr(proxy.session.stats, "misses", None)
+    statuses = [
+        (await admin_get(proxy.admin_address, "/metrics")).status for _ in range(20)
+    ]
+
+    assert statuses == [500] * 20
+    assert "Traceback" in caplog.text
+    assert 1 <= len(caplog.records) <= 5

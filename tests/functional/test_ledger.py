@@ -9,6 +9,7 @@ import pytest
 from reuse_proxy.report.document import VERDICTS
 from tests.support.client import request_bytes
 from tests.support.scrape import admin_json, kernel_connections, samples, scrape
+from tests.support.tunnels import connect_bytes
 
 GO = "User-Agent: Go-http-client/1.1"
 MIB = 1024 * 1024
@@ -269,6 +270,32 @@ async def test_a_tunnel_counts_as_one_with_its_bytes(tunnelling, origin, make_cl
     assert account.upstream_opened == origin.accepted == 1
     assert account.sent > 1000
     assert account.needless == 0
+
+
+async def test_the_first_bytes_of_a_tunnel_are_counted_once(
+    tunnelling, make_origin, make_client
+):
+    """An origin that speaks first, and a client that does not wait for the answer."""
+
+    async def greet(connection):
+        await connection.send(b"220 at your service\r\n")
+        await connection.send(await connection.reader.readexactly(11))
+
+    origin = await make_origin(greet)
+    proxy = await tunnelling(origin)
+    client = await make_client(proxy)
+    asked = connect_bytes(origin.authority) + b"HELO early"
+    await client.send(asked)
+    answer = await client.reader.readuntil(b"service\r\n")
+    await client.send(b"!")
+    answer += await client.until_closed()
+    await client.close()
+    await gone(proxy)
+
+    [account] = accounts(proxy).values()
+    assert answer.endswith(b"\r\n\r\n220 at your service\r\nHELO early!")
+    assert account.sent == len(answer)
+    assert account.received == len(asked) + 1
 
 
 async def test_an_intercepted_client_is_one_connection_with_its_name(

@@ -229,9 +229,39 @@ async def test_s16_running_out_of_open_files_is_survived(local):
     assert code == 0
 
 
+WITHOUT_UVLOOP = """
+import sys
+sys.modules["uvloop"] = None
+from reuse_proxy.cli import main
+sys.exit(main())
+"""
+
+
+async def test_s16_clients_past_the_open_files_limit_do_not_flood_the_log(local):
+    """The loop of asyncio logs a traceback for each place in the backlog: 4096 a second."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            serving(program=("-c", WITHOUT_UVLOOP))
+        )
+        server.forbid_more_files()
+        for _ in range(4):
+            await stack.enter_async_context(Client(server.listening))
+        await logged(server, "similar lines left out")  # a second has passed
+        log = "".join(server.log)
+        server.signal()
+        await server.exit_code()
+
+    assert log.count("Traceback") <= 2
+    assert len(server.log) < 40
+
+
 async def test_s16_a_dial_without_a_free_descriptor_is_answered_with_503(local):
     """The client may come again; the sentence names the limit."""
-    async with serving() as server, Client(server.listening) as client:
+    # Looking up the client's process opens files, which are closed again.
+    async with (
+        serving("--no-client-processes") as server,
+        Client(server.listening) as client,
+    ):
         await client.get("http://127.0.0.1:22/")  # denied, but now it is accepted
         server.forbid_more_files()
 

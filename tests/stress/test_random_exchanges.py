@@ -7,12 +7,14 @@ import asyncio
 import gc
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.support.books import assert_balanced, settled
 from tests.support.chaos import ChaosClient, misbehave, plan
+from tests.support.logs import AccessFile, as_metric
 
 SEED = int(os.environ.get("TESTS_SEED", "20260713"))
 EXCHANGES = int(os.environ.get("TESTS_EXCHANGES", "10000"))
@@ -29,7 +31,7 @@ def descriptors():
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("way", ["plain", "origination", "interception"])
 async def test_every_client_gets_its_own_bytes_or_a_visible_failure(
-    make_proxy, make_origin, authority, local_ca, way
+    make_proxy, make_origin, authority, local_ca, way, tmp_path
 ):
     """Eight origins under a cap of twenty sockets, and everything goes wrong at times."""
     exchanges = EXCHANGES if way == "plain" else EXCHANGES // 5
@@ -37,7 +39,10 @@ async def test_every_client_gets_its_own_bytes_or_a_visible_failure(
     rng = random.Random(SEED)  # noqa: S311
     tls = None if way == "plain" else authority.server()
     origins = [await make_origin(misbehave, tls=tls) for _ in range(ORIGINS)]
+    log = AccessFile(tmp_path / "access.log")
     proxy = await make_proxy(
+        log=log,
+        access_log="json",
         max_sockets=CAP,
         max_per_origin=8,
         response_timeout="1s",
@@ -74,6 +79,25 @@ async def test_every_client_gets_its_own_bytes_or_a_visible_failure(
     await assert_balanced(proxy)
     assert_counts_agree(proxy, origins, tls)
     await everything_is_given_back(proxy, before)
+    await assert_lines_agree(proxy, log)
+
+
+async def assert_lines_agree(proxy, log):
+    """The access log tells of as many requests as the metrics, and of the same kinds.
+
+    Of a CONNECT whose TLS has failed there is a line and no such metric.
+    """
+    entries = await log.all_entries(proxy)
+    counted: Counter[tuple[str, ...]] = Counter()
+    for label, stats in proxy.session.stats.origins.items():
+        for (status, via), count in stats.requests.items():
+            counted[f"{status}xx", label, via] += count
+
+    opened = sum(stats.opened for stats in proxy.session.stats.origins.values())
+    asked = [e for e in entries if e["total"] is not None]
+    failed = [e for e in asked if e["via"] == "intercept" and e["error"]]
+    assert as_metric([e for e in asked if e not in failed]) == dict(+counted)
+    assert sum(entry["via"] == "new" for entry in entries) <= opened
 
 
 def assert_counts_agree(proxy, origins, tls):

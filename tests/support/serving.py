@@ -68,13 +68,16 @@ class Serving:
 
 @contextlib.asynccontextmanager
 async def serving(
-    *flags: str, program: tuple[str, ...] = ("-m", "reuse_proxy")
+    *flags: str,
+    program: tuple[str, ...] = ("-m", "reuse_proxy"),
+    stdout: int | None = None,
 ) -> AsyncIterator[Serving]:
     """Start the process on free ports; end it by its id."""
     environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *program, "serve"),
         *("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags),
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
         env=environment,
     )
