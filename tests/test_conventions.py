@@ -64,6 +64,7 @@ COVERED_BY = {
     "admin/app.py": "functional/test_admin.py",
     "downstream/socketfile.py": "functional/test_serve.py",
     "config/machine.py": "unit/config/test_settings.py",
+    "commands/asking.py": "unit/commands/test_report.py",
     "commands/serve.py": "functional/test_serve.py",
     "commands/run.py": "functional/test_run.py",
     "report/words.py": "unit/report/test_text.py",

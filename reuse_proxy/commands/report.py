@@ -25,6 +25,7 @@ from typing import (
 )
 
 from reuse_proxy import program
+from reuse_proxy.commands.asking import SCHEME, add_admin, admin_of
 from reuse_proxy.config.address import Address
 from reuse_proxy.errors import SettingsError
 from reuse_proxy.report.document import VERSION, Report
@@ -32,14 +33,9 @@ from reuse_proxy.report.document import VERSION, Report
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-DEFAULT_ADMIN: Final = "127.0.0.1:4129"
 MAX_BYTES: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 10.0
-_VARIABLE: Final = "REUSE_PROXY_ADMIN"
 _PATH: Final = "/api/v1/report"
-_SCHEME: Final = "http://"
-# A listener on all addresses is asked by loopback, which is what it wants to be called.
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
 _MAX_REASON: Final = 300
 _MAX_NUMBER: Final = 2**63
 
@@ -72,24 +68,18 @@ def write_json(report: Report, out: TextIO) -> None:
 
 
 def run(
-    admin: str,
-    *,
-    source: str = "--admin",
-    write: Write = write_text,
-    out: TextIO | None = None,
+    address: Address, *, write: Write = write_text, out: TextIO | None = None
 ) -> int:
     """Print the report of the proxy whose admin listener is at an address.
 
     Args:
-        admin: where, as the setting of that name, or as the URL of its root.
-        source: where that was said, for a sentence about it.
+        address: where.
         write: how to print.
         out: where to print; the default is standard output.
 
     Raises:
         SettingsError: there is no report, for the reason that it says.
     """
-    address = _address(admin, source)
     with asyncio.Runner() as runner:
         body = runner.run(_fetch(address))
     write(_read(body, address), sys.stdout if out is None else out)
@@ -98,12 +88,7 @@ def run(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags, and set `run` for the command."""
-    parser.add_argument(
-        "--admin",
-        metavar="URL",
-        help="admin listener of the proxy: http://host:port, host:port, [v6]:port or"
-        f" unix:PATH (default: {_VARIABLE}, or {DEFAULT_ADMIN})",
-    )
+    add_admin(parser)
     forms = parser.add_mutually_exclusive_group()
     for flag, write, summary in (
         ("--json", write_json, "print the document itself"),
@@ -116,26 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.admin is not None:
-        return run(arguments.admin, write=arguments.write)
-    admin = os.environ.get(_VARIABLE) or DEFAULT_ADMIN
-    return run(admin, source=_VARIABLE, write=arguments.write)
-
-
-def _address(text: str, source: str) -> Address:
-    plain = text.strip()
-    if plain.lower().startswith(_SCHEME):
-        plain = plain[len(_SCHEME) :].removesuffix("/")
-    try:
-        address = Address.parse(plain)
-    except ValueError as exc:
-        raise SettingsError(
-            f"admin = {json.dumps(text)} (from {source}) {exc};"
-            " give host:port, [v6]:port, unix:PATH or the URL http://host:port."
-        ) from None
-    return Address(
-        _ANY.get(address.host, address.host), port=address.port, path=address.path
-    )
+    return run(admin_of(arguments), write=arguments.write)
 
 
 # Asking...
@@ -148,7 +114,7 @@ async def _fetch(address: Address) -> bytes:
     host = "localhost" if address.path else str(address)
     try:
         async with asyncio.timeout(TIMEOUT_S), _session(address) as session:
-            url = f"{_SCHEME}{host}{_PATH}"
+            url = f"{SCHEME}{host}{_PATH}"
             async with session.get(url, allow_redirects=False) as response:
                 return await _body(response, address)
     except TimeoutError:
