@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from reuse_proxy import __version__
-from reuse_proxy.commands import ca, health, report, run
+from reuse_proxy.commands import ca, health, reload, report, run
 from reuse_proxy.config.hostkinds import ClientCertificates, Hosts, TlsRoutes
 from reuse_proxy.config.kinds import Addresses, Switch
 from reuse_proxy.config.loading import Loaded, load
@@ -110,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("run", "run one command with a private proxy, and report", run.add_arguments),
         ("report", "print who leaks, and how to fix it", report.add_arguments),
         ("health", health.SUMMARY, health.add_arguments),
+        ("reload", reload.SUMMARY, reload.add_arguments),
         ("ca", "make and show the local CA that intercept needs", ca.add_arguments),
     ):
         command = commands.add_parser(

@@ -40,6 +40,7 @@ COVERED_BY = {
     "parts.py": "functional/test_serve.py",
     "listening.py": "functional/test_activation.py",
     "reload.py": "functional/test_reload.py",
+    "commands/reload.py": "functional/test_reload.py",
     "admin/reloads.py": "functional/test_reload.py",
     "upstream/dialing.py": "unit/upstream/test_session.py",
     "upstream/retire.py": "functional/test_reload_connections.py",

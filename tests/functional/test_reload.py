@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -204,3 +205,51 @@ async def test_many_reloads_under_load_lose_no_request(file, local):
         stop.set()
 
     assert all(task.result() for task in asking)
+
+
+async def reload_command(server, *arguments):
+    """Run `reuse-proxy reload` against a proxy; return code, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "reuse_proxy", "reload"),
+        *(arguments or ("--admin", str(server.admin))),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_prints_what_has_changed(file):
+    """A line each, and that nothing has where that is so."""
+    async with serving("--config", str(file)) as server:
+        file.write_text("max_queue = 9\nidle_timeout = '5s'\n")
+        first = await reload_command(server)
+        second = await reload_command(server)
+
+    assert first == (0, "max_queue = 9 (was 7)\nidle_timeout = 5 s (was 30 s)\n", "")
+    assert second == (0, "nothing has changed\n", "")
+
+
+async def test_the_command_fails_with_the_reasons(file):
+    """Exit code 2 and a line for each mistake."""
+    async with serving("--config", str(file)) as server:
+        file.write_text("max_queue = -9\nidle_timeout = 'soon'\n")
+        code, out, err = await reload_command(server)
+
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert [line.split(" = ")[0] for line in lines] == [
+        "reuse-proxy: max_queue",
+        "reuse-proxy: idle_timeout",
+    ]
+
+
+async def test_the_command_says_that_nobody_is_there(local, unused_tcp_port):
+    """A closed port, and something else that answers."""
+    closed = await reload_command(None, "--admin", f"127.0.0.1:{unused_tcp_port}")
+    other = await reload_command(None, "--admin", f"127.0.0.1:{local.port}")
+
+    assert closed[0] == 2
+    assert "connection refused" in closed[2]
+    assert other[0] == 2
+    assert "Traceback" not in closed[2] + other[2]
