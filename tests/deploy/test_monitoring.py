@@ -5,10 +5,12 @@ tests/support/trouble.py tells what happens.  The tests ask Prometheus about it 
 """
 
 import asyncio
+import contextlib
 
 import pytest
 
 from tests.support.dashboard import VARIABLES, filled_in, queries
+from tests.support.programs import need
 from tests.support.prometheus import Prometheus, rules
 from tests.support.tls import OriginAuthority
 from tests.support.trouble import PER_ORIGIN, SOCKETS, tell
@@ -22,19 +24,15 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     """Tell the story; Prometheus stays, and remembers it."""
+    need("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     authority = OriginAuthority(tmp_path_factory.mktemp("origins"))
-    running = []
+    with contextlib.ExitStack() as stack:
 
-    def run(*arguments):
-        running.append(Prometheus(*arguments).__enter__())
-        return running[0]
+        def run(*arguments):
+            return stack.enter_context(Prometheus(*arguments))
 
-    try:
         yield asyncio.run(tell(folder, authority, run))
-    finally:
-        for prometheus in running:
-            prometheus.__exit__(None, None, None)
 
 
 def labels_of(alert):

@@ -6,6 +6,7 @@ Three real proxies, origins and clients, watched by a real Prometheus.
 import asyncio
 import base64
 import contextlib
+import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -106,9 +107,12 @@ async def until(condition: Callable[[], object], *, seconds: float) -> None:
 class Trouble:
     """The cast of the story: proxies and origins, and what clients do with them."""
 
-    def __init__(self, stack: AsyncExitStack, authority: OriginAuthority) -> None:
+    def __init__(
+        self, stack: AsyncExitStack, authority: OriginAuthority, folder: Path
+    ) -> None:
         self._stack = stack
         self._authority = authority
+        self._settings = folder / "settings.toml"
         self.over = asyncio.Event()
         self.origins: dict[str, Origin] = {}
         self.urls: dict[str, str] = {}
@@ -139,7 +143,8 @@ class Trouble:
             *("--ca-file", str(self._authority.file)),
             *("--client-stall-timeout", "1s", "--breaker-time", "1s"),
         )
-        for more in (flags, ("--max-sockets", str(SOCKETS)), ()):
+        self._settings.write_text(f"max_sockets = {SOCKETS}\n")
+        for more in (flags, ("--config", str(self._settings)), ()):
             proxy = await self._enter(serving("--idle-timeout", "2s", *more))
             self.proxies.append(proxy)
 
@@ -203,12 +208,20 @@ class Trouble:
             await client.send(request_bytes(f"{big}32000000", named("sleeper")))
             await self.over.wait()
 
+    # What operators do...
+
+    def change(self, proxy: Serving, settings: str) -> None:
+        """Change the settings, and say so."""
+        self._settings.write_text(settings)
+        proxy.signal(signal.SIGHUP)
+
     # The end...
 
     async def make_up(self) -> None:
         """End every trouble: clients stop, who was gone comes back."""
         self.over.set()
-        first, _, third = self.proxies
+        first, second, third = self.proxies
+        self.change(second, f"max_sockets = {SOCKETS}\n")
         port = int(self.urls["gone"].rpartition(":")[2])
         await self._enter(Origin(serve_paths, name=_LOCAL, listen=port))
         await self._enter(serving("--admin", str(third.admin)))
@@ -228,6 +241,7 @@ class Trouble:
             "ReuseProxyReuseLow": {"origin": self.urls["closing"]},
             "ReuseProxyClientLeaks": {"client": "cron"},
             "ReuseProxyCloseWaitGrows": {"instance": first},
+            "ReuseProxyReloadFailed": {"instance": second},
         }
 
 
@@ -243,12 +257,12 @@ async def tell(folder: Path, authority: OriginAuthority, run: Run) -> Story:
     """Let it all happen.
 
     Args:
-        folder: where Prometheus lives.
+        folder: where Prometheus lives, and a settings file.
         authority: of the origin that speaks TLS.
         run: starts Prometheus on given targets; it may outlive the story.
     """
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as clients:
-        trouble = Trouble(stack, authority)
+        trouble = Trouble(stack, authority, folder)
         await trouble.set_up()
         first, second, third = trouble.proxies
         prometheus = run(folder, [str(proxy.admin) for proxy in trouble.proxies])
@@ -270,6 +284,7 @@ async def tell(folder: Path, authority: OriginAuthority, run: Run) -> Story:
         ):
             clients.create_task(work)
         third.signal()
+        trouble.change(second, "max_sockets = many\n")
         await until(story.is_at_its_worst, seconds=60)
         story.worst, story.alerts = prometheus.now(), prometheus.firing()
         story.held = trouble.origins["slow"].open
