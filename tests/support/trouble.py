@@ -49,6 +49,21 @@ class Story:
     after: float = 0.0
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Ask Prometheus now and then, until a condition holds.
+
+        Raises:
+            AssertionError: it does not within a minute.
+        """
+        try:
+            async with asyncio.timeout(60):
+                while not await asyncio.to_thread(condition):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(
+                f"{condition.__name__} has not come true; {self._names()} fire"
+            ) from None
+
     def is_under_way(self) -> bool:
         """Tell whether all proxies are scraped and the first rates are known."""
         up = self._now("count(up == 1) == 3")
@@ -56,15 +71,18 @@ class Story:
 
     def is_at_its_worst(self) -> bool:
         """Tell whether every alert fires, and everything else has happened, too."""
-        firing = {alert["labels"]["alertname"] for alert in self.prometheus.firing()}
-        return firing >= set(self.expected) and all(
+        return self._names() >= set(self.expected) and all(
             self._now(f"sum(reuse_proxy_{name}) > 0")
             for name in ("retries_total", "drains_total", "client_stalls_total")
         )
 
     def is_over(self) -> bool:
         """Tell whether no alert fires."""
-        return not self.prometheus.firing()
+        return not self._names()
+
+    def _names(self) -> set[str]:
+        """Name the alerts that fire."""
+        return {alert["labels"]["alertname"] for alert in self.prometheus.firing()}
 
     def _now(self, condition: str) -> bool:
         at = self.prometheus.now()
@@ -95,13 +113,6 @@ def named(name: str) -> str:
     return (
         f"Proxy-Authorization: Basic {base64.b64encode(f'{name}:'.encode()).decode()}"
     )
-
-
-async def until(condition: Callable[[], object], *, seconds: float) -> None:
-    """Ask Prometheus now and then, until a condition holds."""
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.1)
 
 
 class Trouble:
@@ -270,7 +281,7 @@ async def tell(folder: Path, authority: OriginAuthority, run: Run) -> Story:
         end = asyncio.Event()
         for proxy in (first, second):
             clients.create_task(trouble.keep_asking(proxy, "well", end))
-        await until(story.is_under_way, seconds=20)
+        await story.until(story.is_under_way)
         story.before = prometheus.now()
 
         for work in (
@@ -285,12 +296,12 @@ async def tell(folder: Path, authority: OriginAuthority, run: Run) -> Story:
             clients.create_task(work)
         third.signal()
         trouble.change(second, "max_sockets = many\n")
-        await until(story.is_at_its_worst, seconds=60)
+        await story.until(story.is_at_its_worst)
         story.worst, story.alerts = prometheus.now(), prometheus.firing()
         story.held = trouble.origins["slow"].open
 
         await trouble.make_up()
-        await until(story.is_over, seconds=60)
+        await story.until(story.is_over)
         story.after = prometheus.now()
         end.set()
     return story
