@@ -21,7 +21,12 @@ from tests.support.origin import Origin, Script, serve_paths
 from tests.support.tls import LocalAuthority, OriginAuthority
 
 MakeProxy = Callable[..., Any]
-LONGEST = ("test_random_exchanges", "test_memory", "test_never_readers")
+LONGEST = (
+    "test_random_exchanges",
+    "test_memory",
+    "test_never_readers",
+    "test_monitoring",
+)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], Any]]:
