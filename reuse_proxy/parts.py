@@ -7,6 +7,7 @@ from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import ClientLimits
 from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import Timeouts
+from reuse_proxy.downstream.route import ParentRoute
 from reuse_proxy.downstream.stall import Spool
 from reuse_proxy.ledger.verdict import Thresholds
 from reuse_proxy.upstream.books import Limits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reuse_proxy.ca.store import Authority
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.config.settings import Settings
+    from reuse_proxy.downstream.proxy import ProxyHandler
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
 
@@ -119,6 +121,25 @@ def clients(settings: "Settings") -> ClientLimits:
         max_clients=settings.max_clients,
         max_per_address=settings.max_clients_per_address,
     )
+
+
+def lead(
+    handler: "ProxyHandler",
+    settings: "Settings",
+    session: "UpstreamSession",
+    own_ports: "Callable[[], frozenset[int]]",
+) -> None:
+    """Have requests go through the parent proxy from the next one on, if there is one."""
+    way = None
+    if settings.parent_proxy is not None:
+        way = ParentRoute(
+            settings.parent_proxy,
+            settings.no_parent,
+            policy=own_policy(settings, own_ports),
+            denied=session.stats.denied,
+            name=handler.rules.name,
+        )
+    handler.rules.parent = handler.connect.parent = way
 
 
 def thresholds(settings: "Settings") -> Thresholds:

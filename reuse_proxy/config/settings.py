@@ -17,8 +17,10 @@ from pydantic_settings import (
 from reuse_proxy.config.address import Address
 from reuse_proxy.config.hostkinds import (
     ClientCertificates,
+    Exemptions,
     Hosts,
     OnePath,
+    ParentUrl,
     TlsRoutes,
 )
 from reuse_proxy.config.hosts import ClientCertificate, HostPattern, TlsRoute
@@ -36,6 +38,7 @@ from reuse_proxy.config.kinds import (
     Time,
 )
 from reuse_proxy.config.machine import default_max_clients, default_max_sockets
+from reuse_proxy.config.parent import Exemption, ParentProxy
 from reuse_proxy.config.units import KIB, MIB
 
 _Seconds: TypeAlias = Annotated[float, Time()]
@@ -193,6 +196,16 @@ class Settings(BaseSettings):
     ca_dir: Annotated[Path, OnePath(needed=True)] = Field(
         Path("~/.local/share/reuse-proxy/ca"),
         description="folder of the local CA, made by reuse-proxy ca init",
+    )
+    parent_proxy: Annotated[ParentProxy | None, ParentUrl()] = Field(
+        None,
+        description="proxy through which origins are reached,"
+        " http://[USER:PASSWORD@]HOST[:PORT]",
+    )
+    no_parent: Annotated[tuple[Exemption, ...], Exemptions()] = Field(
+        (),
+        description="hosts and networks that are reached directly all the same;"
+        " this machine's loopback always is",
     )
     metrics_max_origins: Annotated[int, Count("origins", low=0)] = Field(
         50, description="origins with their own metric labels; the rest are `other`"
