@@ -124,7 +124,7 @@ def test_remembered_authorities_are_bounded_and_stay_right():
         target = b"http://h%d.test:%d/" % (number, number + 1)
         origin = parse_absolute(target, method="GET").origin
 
-        assert origin == ("http", f"h{number}.test", number + 1)
+        assert origin == Origin("http", f"h{number}.test", number + 1)
 
 
 @settings(database=None, max_examples=300)
@@ -158,9 +158,9 @@ def test_no_bytes_make_the_parser_fail_otherwise(target):
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        (b"a.test:443", ("tunnel", "a.test", 443)),
-        (b"A.Test.:8443", ("tunnel", "a.test", 8443)),
-        (b"[::1]:443", ("tunnel", "::1", 443)),
+        (b"a.test:443", Origin("tunnel", "a.test", 443)),
+        (b"A.Test.:8443", Origin("tunnel", "a.test", 8443)),
+        (b"[::1]:443", Origin("tunnel", "::1", 443)),
     ],
 )
 def test_a_connect_target_is_host_and_port(target, expected):
