@@ -359,14 +359,6 @@ async def test_407_in_one_piece_is_502_as_well(behind, make_client, make_parent)
     assert parent.accepted == 1
 
 
-async def test_an_origin_still_may_not_say_407(make_proxy, make_client, answer):
-    """Without a parent it is no answer that may be given."""
-    origin = await answer(status=b"407 No")
-    client = await make_client(await make_proxy())
-
-    assert_own_error(await client.get(f"{origin.url}/"), 502, "http_protocol_error")
-
-
 async def test_trace_would_show_our_credentials(behind, make_client, make_parent):
     """The last recipient sends back what it was sent."""
     parent = await make_parent(credentials=BASIC)
