@@ -14,9 +14,15 @@ from typing import NoReturn
 
 from reuse_proxy import __version__
 from reuse_proxy.commands import ca, health, reload, report, run
-from reuse_proxy.config.hostkinds import ClientCertificates, Hosts, TlsRoutes
+from reuse_proxy.config.hostkinds import (
+    ClientCertificates,
+    Exemptions,
+    Hosts,
+    TlsRoutes,
+)
 from reuse_proxy.config.kinds import Addresses, Switch
 from reuse_proxy.config.loading import Loaded, load
+from reuse_proxy.config.parent import HIDDEN
 from reuse_proxy.config.settings import Settings, default_of, kind_of
 from reuse_proxy.config.sources import close_match, flag_name
 from reuse_proxy.errors import SettingsError
@@ -29,7 +35,7 @@ _FAILURE = 1
 # Raised by writing alone, and files of ours have told so as a SettingsError.
 _OUTPUT_IS_LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # Settings whose flag may be given several times.
-_LISTS = (Addresses, Hosts, TlsRoutes, ClientCertificates)
+_LISTS = (Addresses, Hosts, TlsRoutes, ClientCertificates, Exemptions)
 
 # ruff: noqa: PLC0415  # see the docstring
 
@@ -145,13 +151,20 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _unknown(unknown: Iterable[str], arguments: argparse.Namespace) -> str:
-    first = next(iter(unknown))
+    first = _without_login(next(iter(unknown)))
     if "config" not in arguments:
         return f"unknown argument {first}; the command's --help tells what it takes."
     if not first.startswith("-"):
         return f"unexpected argument {first}; settings are flags, such as --listen."
     known = ["--config", "--help", *map(flag_name, Settings.model_fields)]
     return f"unknown argument {first}; {close_match(first.partition('=')[0], known)}"
+
+
+def _without_login(argument: str) -> str:
+    """Leave out what may be a URL with a password in it."""
+    if "@" not in argument:
+        return argument
+    return argument.partition("=")[0] if argument.startswith("-") else HIDDEN
 
 
 def _load(arguments: argparse.Namespace) -> Loaded:

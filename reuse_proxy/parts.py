@@ -9,6 +9,7 @@ from reuse_proxy.downstream.accesslog import AccessLog
 from reuse_proxy.downstream.admission import ClientLimits
 from reuse_proxy.downstream.intercept import Interceptor
 from reuse_proxy.downstream.listener import Timeouts
+from reuse_proxy.downstream.route import ParentRoute
 from reuse_proxy.downstream.stall import Spool
 from reuse_proxy.ledger.ledger import Ledger
 from reuse_proxy.ledger.owner import Owners
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from reuse_proxy.ca.store import Authority
     from reuse_proxy.config.loading import Loaded
     from reuse_proxy.config.settings import Settings
+    from reuse_proxy.downstream.proxy import ProxyHandler
     from reuse_proxy.lines import Lines
     from reuse_proxy.tasks import TaskSet
     from reuse_proxy.upstream.session import UpstreamSession
@@ -157,6 +159,25 @@ def clients(settings: "Settings") -> ClientLimits:
         max_clients=settings.max_clients,
         max_per_address=settings.max_clients_per_address,
     )
+
+
+def lead(
+    handler: "ProxyHandler",
+    settings: "Settings",
+    session: "UpstreamSession",
+    own_ports: "Callable[[], frozenset[int]]",
+) -> None:
+    """Have requests go through the parent proxy from the next one on, if there is one."""
+    way = None
+    if settings.parent_proxy is not None:
+        way = ParentRoute(
+            settings.parent_proxy,
+            settings.no_parent,
+            policy=own_policy(settings, own_ports),
+            denied=session.stats.denied,
+            name=handler.rules.name,
+        )
+    handler.rules.parent = handler.connect.parent = way
 
 
 def thresholds(settings: "Settings") -> Thresholds:

@@ -25,6 +25,7 @@ from reuse_proxy.parts import (
     clients,
     files,
     interceptor,
+    lead,
     ledger,
     own_policy,
     owners,
@@ -93,6 +94,7 @@ class Service:
         self._owners = owners(settings, tasks=self._tasks, loop=loop)
         self.server = self._make_server(authority(settings))
         self.server.log_to(access_log(settings, lines, self.session.clock))
+        lead(self.server.handler, settings, self.session, self._own_ports)
         self._reporter = Reporter(self.session, self.ledger, thresholds(settings))
         again = read or (lambda: loaded)
         self.reloads = Reloads(loaded, read=again, apply=self._apply)
@@ -106,9 +108,7 @@ class Service:
             backlog=settings.max_clients,
         )
         self._admin_listeners = Listeners(
-            self._admin.runner(),
-            setting="admin",
-            guard="allow_admin",
+            self._admin.runner(), setting="admin", guard="allow_admin"
         )
 
     # Start...
@@ -214,8 +214,7 @@ class Service:
             interceptor=self._interceptor(settings, local_ca),
         )
         rules = Rules(
-            max_request_body=settings.max_request_body,
-            originate=settings.originate_tls,
+            max_request_body=settings.max_request_body, originate=settings.originate_tls
         )
         return ProxyServer(
             ProxyHandler(
@@ -270,11 +269,12 @@ class Service:
         self.server.timeouts = timeouts(settings)
         self.server.admission.configure(clients(settings))
         self.server.log_to(access_log(settings, self._lines, self.session.clock))
-        self.server.handler.rules.configure(
-            max_request_body=settings.max_request_body,
-            originate=settings.originate_tls,
+        handler = self.server.handler
+        handler.rules.configure(
+            max_request_body=settings.max_request_body, originate=settings.originate_tls
         )
-        self.server.handler.connect.configure(
+        lead(handler, settings, self.session, self._own_ports)
+        handler.connect.configure(
             ports=settings.connect_ports,
             interceptor=self._interceptor(settings, local_ca),
         )

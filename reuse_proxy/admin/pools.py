@@ -38,6 +38,7 @@ def _origin_view(
     learned = pool.learned_idle_limit
     return {
         "origin": str(pool.origin),
+        "parent": None if pool.origin.parent is None else str(pool.origin.parent),
         "max_per_origin": session.limits.max_per_origin,
         "connecting": pool.dialing,
         "waiting": waiting,

@@ -1,4 +1,4 @@
-"""The kinds of settings that are about hosts and files, for TLS."""
+"""The kinds of settings that are about hosts and files, for TLS and the parent."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from reuse_proxy.config.hosts import ClientCertificate, HostPattern, TlsRoute
 from reuse_proxy.config.kinds import Kind, items
+from reuse_proxy.config.parent import Exemption, ParentProxy, redacted
 from reuse_proxy.config.units import NotAllowedError
 
 _NONE = "none"
@@ -70,6 +71,43 @@ class ClientCertificates(_Entries[ClientCertificate]):
     metavar = "HOST=FILE"
     entry = ClientCertificate
     allowed = "give HOST=CERT.pem or HOST=CERT.pem:KEY.pem, comma separated, or none"
+
+
+@dataclass(frozen=True)
+class Exemptions(_Entries[Exemption]):
+    """Host patterns and networks."""
+
+    metavar = "HOSTS"
+    entry = Exemption
+    allowed = (
+        "give hosts and networks, comma separated (*.internal, 10.0.0.0/8), or none"
+    )
+
+
+@dataclass(frozen=True)
+class ParentUrl(Kind):
+    """A parent proxy's URL, or none; its credentials are read and never shown."""
+
+    metavar = "URL"
+    allowed = (
+        "give http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with all else than"
+        " letters and digits of both percent-encoded, or none"
+    )
+
+    def parse(self, value: object) -> ParentProxy | None:
+        """Read the URL."""
+        if value is None or value == _NONE:
+            return None
+        if isinstance(value, ParentProxy):
+            return value
+        if not isinstance(value, str):
+            raise NotAllowedError("is not a URL", redacted(str(value)))
+        return ParentProxy.parse(value.strip())
+
+    def show(self, value: object) -> str:
+        """Print where the parent is, or none; with credentials it is not read back."""
+        parent = self.parse(value)
+        return _NONE if parent is None else parent.shown
 
 
 @dataclass(frozen=True)

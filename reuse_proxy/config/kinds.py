@@ -230,7 +230,7 @@ class Networks(Kind):
         """Read every network of the list."""
         if value == self.empty:
             return ()
-        return tuple(_network(item) for item in items(value))
+        return tuple(network(item) for item in items(value))
 
     def show(self, value: object) -> str:
         """Print the list, or the word for an empty one."""
@@ -271,18 +271,23 @@ def items(value: object) -> Iterator[object]:
         yield value
 
 
-def _network(item: object) -> Network:
+def network(item: object) -> Network:
+    """Read a network, or one address.
+
+    Raises:
+        NotAllowedError: it is neither, or not clear which one is meant.
+    """
     if isinstance(item, IPv4Network | IPv6Network):
         return item
     if not isinstance(item, str):  # ip_network() would read a number as an address
         raise NotAllowedError("is not a network", item)
     try:
-        network = ip_network(item, strict=False)
+        found = ip_network(item, strict=False)
     except ValueError:
         raise NotAllowedError("is not a network", item) from None
     # 10.1.2.3/8 may be meant as one address or as 16 million: ask.
-    if "/" in item and str(network.network_address) != str(
+    if "/" in item and str(found.network_address) != str(
         ip_address(item.partition("/")[0])
     ):
-        raise NotAllowedError(f"has host bits set (its network is {network})", item)
-    return network
+        raise NotAllowedError(f"has host bits set (its network is {found})", item)
+    return found

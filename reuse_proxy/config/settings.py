@@ -18,8 +18,10 @@ from reuse_proxy.config.address import Address
 from reuse_proxy.config.choices import Choice
 from reuse_proxy.config.hostkinds import (
     ClientCertificates,
+    Exemptions,
     Hosts,
     OnePath,
+    ParentUrl,
     TlsRoutes,
 )
 from reuse_proxy.config.hosts import ClientCertificate, HostPattern, TlsRoute
@@ -37,6 +39,7 @@ from reuse_proxy.config.kinds import (
     Time,
 )
 from reuse_proxy.config.machine import default_max_clients, default_max_sockets
+from reuse_proxy.config.parent import Exemption, ParentProxy
 from reuse_proxy.config.units import KIB, MIB
 
 _Seconds: TypeAlias = Annotated[float, Time()]
@@ -201,6 +204,16 @@ class Settings(BaseSettings):
     )
     access_log_paths: Annotated[bool, Switch()] = Field(
         default=False, description="have the request's path and query in those lines"
+    )
+    parent_proxy: Annotated[ParentProxy | None, ParentUrl()] = Field(
+        None,
+        description="proxy through which origins are reached,"
+        " http://[USER:PASSWORD@]HOST[:PORT]",
+    )
+    no_parent: Annotated[tuple[Exemption, ...], Exemptions()] = Field(
+        (),
+        description="hosts and networks that are reached directly all the same;"
+        " this machine's loopback always is",
     )
     metrics_max_origins: Annotated[int, Count("origins", low=0)] = Field(
         50, description="origins with their own metric labels; the rest are `other`"

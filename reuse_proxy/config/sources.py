@@ -9,7 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic_settings import (
@@ -34,9 +34,12 @@ _SERVICE_LINK = re.compile(
 
 @dataclass(frozen=True)
 class Given:
-    """A raw value and where it was written, in the words of whoever wrote it."""
+    """A raw value and where it was written, in the words of whoever wrote it.
 
-    value: object
+    It may hold a password, so it is not part of the ``repr``.
+    """
+
+    value: object = field(repr=False)
     source: str
 
     def refusal(self, name: str, problem: str, part: object) -> str:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.intercept import Interceptor
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.request import ClientRequest
+    from reuse_proxy.downstream.route import ParentRoute
     from reuse_proxy.downstream.tunnel import Tunnels
+    from reuse_proxy.http.request_fields import RequestFields
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.session import UpstreamSession
 
@@ -26,7 +28,13 @@ ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
 
 
 class ConnectHandler:
-    """Handles CONNECT requests; every refusal closes the connection."""
+    """Handles CONNECT requests; every refusal closes the connection.
+
+    Attributes:
+        parent: the way through a parent proxy, if there is one.
+    """
+
+    parent: "ParentRoute | None" = None
 
     def __init__(
         self,
@@ -55,7 +63,8 @@ class ConnectHandler:
             ClientGoneError: the client has gone.
         """
         reply.persistent = False
-        origin, caller = self._read(request)
+        origin, fields = self._read(request)
+        caller = fields.caller
         client, interceptor = request.connection, self._interceptor
         since = self._session.clock()
         served = Served(origin, started=since)
@@ -69,6 +78,8 @@ class ConnectHandler:
         visit = served.visit = client.server.callers.visit(request, caller)
         with self._counted(origin, reply):
             self._check_port(origin)
+            if self.parent is not None:
+                origin = self.parent.tunnel(origin, fields.via)
             try:
                 connection = await self._session.wait(origin, unsafe=True)
             except asyncio.CancelledError:
@@ -118,7 +129,7 @@ class ConnectHandler:
                 stats.requests[status_of(error) // 100, "none"] += 1
             raise
 
-    def _read(self, request: "ClientRequest") -> tuple[Origin, bytes | None]:
+    def _read(self, request: "ClientRequest") -> "tuple[Origin, RequestFields]":
         """Read what is asked for (RFC 9110 section 9.3.6)."""
         if request.connection.intercepted is not None:
             raise RequestError("A CONNECT inside of an intercepted one is refused.")
@@ -131,7 +142,7 @@ class ConnectHandler:
                 "A CONNECT request has no body: Content-Length and Transfer-Encoding "
                 "are refused (RFC 9110 section 9.3.6)."
             )
-        return origin, fields.caller
+        return origin, fields
 
     def _check_port(self, origin: Origin) -> None:
         if origin.port not in self._ports:

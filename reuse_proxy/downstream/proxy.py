@@ -74,12 +74,12 @@ class ProxyHandler:
         exchange, request = client.exchange, client.request
         if exchange is None or request is None:
             return
-        whole = exchange.whole_response()
-        if whole is None:
-            client.run(self._carry(client, exchange))
-            return
         error: Exception | None = None
         try:
+            whole = exchange.whole_response()
+            if whole is None:
+                client.run(self._carry(client, exchange))
+                return
             client.reply.send_head(*whole)
         except Exception as exc:  # noqa: BLE001 - the last resort
             error = exc

@@ -10,7 +10,8 @@ from reuse_proxy.config.address import Address
 from reuse_proxy.downstream.originate import Origination
 from reuse_proxy.downstream.refusals import body_too_large, host_missing
 from reuse_proxy.downstream.request import ClientBody
-from reuse_proxy.errors import ProxyError, RequestError
+from reuse_proxy.downstream.route import refuse_loop
+from reuse_proxy.errors import RequestError
 from reuse_proxy.forward import ForwardRequest
 from reuse_proxy.http.framing import Framing
 from reuse_proxy.http.request_fields import PSEUDONYM, read_request_fields
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from reuse_proxy.downstream.client import ClientConnection
     from reuse_proxy.downstream.reply import Reply
     from reuse_proxy.downstream.request import ClientRequest
+    from reuse_proxy.downstream.route import ParentRoute
     from reuse_proxy.http.request_fields import RequestFields
     from reuse_proxy.http.target import ProxyTarget
 
@@ -44,8 +46,12 @@ class Rules:
     """Applied to every request but CONNECT.
 
     Attributes:
+        name: what we call ourselves in Via.
         via: our line of Via, for what came over HTTP/1.1 and for HTTP/1.0.
+        parent: the way through a parent proxy, if there is one.
     """
+
+    parent: "ParentRoute | None" = None
 
     def __init__(
         self, *, max_request_body: int, originate: "Sequence[TlsRoute]"
@@ -53,10 +59,10 @@ class Rules:
         self.configure(max_request_body=max_request_body, originate=originate)
         # The pseudonym names the kind, the comment this process (RFC 9110 section
         # 7.6.3), so that a loop through it is seen and two proxies in a row are not.
-        self._name = b"%b (%b)" % (PSEUDONYM, secrets.token_hex(4).encode())
+        self.name = b"%b (%b)" % (PSEUDONYM, secrets.token_hex(4).encode())
         self.via = (
-            b"Via: 1.1 %b\r\n" % self._name,
-            b"Via: 1.0 %b\r\n" % self._name,
+            b"Via: 1.1 %b\r\n" % self.name,
+            b"Via: 1.0 %b\r\n" % self.name,
         )
 
     def configure(
@@ -85,12 +91,14 @@ class Rules:
         if fields.host is None and not http10:
             raise host_missing()
         if fields.via:
-            self._refuse_loop(fields.via)
+            refuse_loop(self.name, fields.via)
         forwarded = ForwardRequest(request.method, target, fields, self.via[http10])
         if fields.length or fields.coding:
             self._add_body(forwarded, request, fields)
         elif fields.upgrade and not http10 and client.may_switch:
             forwarded.upgrade = fields.protocols
+        if self.parent is not None:
+            self.parent.apply(forwarded)
         return forwarded
 
     def _target(
@@ -124,14 +132,6 @@ class Rules:
         forwarded.expect_continue = (
             fields.expect_continue and has_body and not request.http10
         )
-
-    def _refuse_loop(self, lines: "Sequence[bytes]") -> None:
-        if any(self._name in via for via in lines):
-            raise ProxyError(
-                "This request has come through this proxy before.",
-                status=502,
-                error="proxy_loop_detected",
-            )
 
     def _body(
         self, request: "ClientRequest", fields: "RequestFields"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from reuse_proxy.errors import UpstreamClosedError, status_of
 from reuse_proxy.forward.phase import Phase
 from reuse_proxy.forward.upload import Upload
-from reuse_proxy.upstream.private import Client, connections_of
+from reuse_proxy.upstream.private import Client, challenged, connections_of
 
 if TYPE_CHECKING:
     from collections import deque
@@ -207,9 +207,10 @@ class Exchange:
     def _take_head(self, heads: "deque[ResponseHead]") -> "ResponseHead":
         head = heads.popleft()
         if not head.interim:
+            if head.status in (401, 407) and challenged(head, self.request.target):
+                self._bound = True
             self.phase = _BODY
             self.status = head.status
-            self._bound = self._bound or (head.status == 401 and head.fields.bound)
         if self._upload is not None:
             self._upload.hear(head)
         return head

@@ -23,13 +23,14 @@ class Kind:
     CREDENTIALS = 14
     CHALLENGE = 15
     CALLER = 16
+    PROXY_CHALLENGE = 17
 
 
 _KINDS: Final = {
     b"connection": Kind.CONNECTION,
     b"proxy-connection": Kind.DROP,
     b"proxy-authorization": Kind.CALLER,
-    b"proxy-authenticate": Kind.DROP,
+    b"proxy-authenticate": Kind.PROXY_CHALLENGE,
     b"proxy-authentication-info": Kind.DROP,
     b"te": Kind.DROP,
     b"trailer": Kind.DROP,

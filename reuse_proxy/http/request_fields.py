@@ -130,7 +130,7 @@ def _read_request_field(  # noqa: C901, PLR0912 - one flat table of cases
             _check_expectation(value)
             fields.expect_continue = True
             return
-        case Kind.DROP | Kind.KEEP_ALIVE | Kind.CALLER:
+        case Kind.DROP | Kind.KEEP_ALIVE | Kind.PROXY_CHALLENGE | Kind.CALLER:
             fields.caller = value if kind == Kind.CALLER else fields.caller
             return
         case Kind.LENGTH:

@@ -38,6 +38,7 @@ class ResponseFields:
     length: int | None = None
     length_line: bytes | None = None
     options: Sequence[bytes] = ()
+    proxy_challenges: Sequence[bytes] = ()  # of a parent: they are for us
     upgrade = b""
     _block: bytes | None = None
 
@@ -119,6 +120,8 @@ def _read_response_field(fields: ResponseFields, kind: int, value: bytes) -> boo
         case Kind.CHALLENGE:
             fields.bound = fields.bound or any(map(binds, value.split(b",")))
             return True
+        case Kind.PROXY_CHALLENGE:
+            fields.proxy_challenges = [*fields.proxy_challenges, value]
         case Kind.DROP | Kind.CALLER:
             pass
         case _:

@@ -6,25 +6,32 @@ only the authority is understood, once per spelling.
 
 import re
 from ipaddress import IPv6Address
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reuse_proxy.errors import RequestError
 
+if TYPE_CHECKING:
+    from reuse_proxy.config.parent import ParentProxy
+
 TUNNEL: Final = "tunnel"
+PARENT: Final = "parent"
 
 
 class Origin(NamedTuple):
     """The pool's key: host is lower-case, without a trailing dot.
 
-    ``scheme`` is ``http``, ``https``, or ``tunnel`` for what CONNECT asks for: bytes,
-    of which we know no scheme.  All else that TLS needs follows from host and port:
-    server name, trusted authorities and client certificate; so connections that
-    differ in one of these are never shared.
+    ``scheme`` is ``http``, ``https``, ``tunnel`` for what CONNECT asks for: bytes, of
+    which we know no scheme; or ``parent`` for the parent proxy itself, which is asked
+    for what many origins have.  With a ``parent``, any other one is reached by a CONNECT
+    through that.  All else that TLS needs follows from host and port: server name,
+    trusted authorities and client certificate; so connections that differ in one of
+    these are never shared.
     """
 
     scheme: str
     host: str
     port: int
+    parent: "ParentProxy | None" = None
 
     @property
     def authority(self) -> str:
@@ -32,10 +39,20 @@ class Origin(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 443 else f"{host}:{self.port}"
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Host and port, as CONNECT asks for them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        scheme = "" if self.scheme == TUNNEL else f"{self.scheme}://"
-        return f"{scheme}{host}:{self.port}"
+        return f"{host}:{self.port}"
+
+    @property
+    def next_hop(self) -> tuple[str, int]:
+        """Host and port of whom a socket is connected to."""
+        parent = self.parent
+        return (self.host, self.port) if parent is None else (parent.host, parent.port)
+
+    def __str__(self) -> str:
+        return self.place if self.scheme == TUNNEL else f"{self.scheme}://{self.place}"
 
 
 class ProxyTarget(NamedTuple):

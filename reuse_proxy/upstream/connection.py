@@ -14,7 +14,7 @@ from reuse_proxy.errors import (
     UpstreamProtocolError,
 )
 from reuse_proxy.upstream.books import CloseReason, State
-from reuse_proxy.upstream.endings import ended_early
+from reuse_proxy.upstream.endings import asked_through, ended_early
 from reuse_proxy.upstream.response import ResponseReader
 from reuse_proxy.upstream.sockets import UpstreamSocket
 
@@ -273,6 +273,7 @@ class UpstreamConnection(UpstreamSocket):
         try:
             response.feed(data)
         except UpstreamProtocolError as error:
+            error.sentence += asked_through(self.pool.origin)
             self.fail(error)
         if response.buffered >= _HIGH_WATER and self.reading:
             self.reading = False
@@ -327,14 +328,15 @@ class UpstreamConnection(UpstreamSocket):
         """End an exchange of which the origin has heard nothing."""
         self._unsent = None
         self.untouched = True
-        self.error = ended_early(None, received=False)
+        self.error = ended_early(None, self.pool.origin, received=False)
         self._owner.connection_broken(self, CloseReason.STALE)
         self._wake()
 
     def _closed_early(self, exc: Exception | None) -> None:
         response = self.response
         if not response.complete and self.error is None:
-            self.error = ended_early(exc, received=response.received)
+            origin, received = self.pool.origin, response.received
+            self.error = ended_early(exc, origin, received=received)
         response.persistent = False
         self._wake()
 

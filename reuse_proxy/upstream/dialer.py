@@ -16,13 +16,16 @@ from reuse_proxy.errors import (
     UpstreamConnectError,
     UpstreamTimeoutError,
 )
+from reuse_proxy.http.target import PARENT
 from reuse_proxy.upstream import tls
+from reuse_proxy.upstream.parent import open_tunnel, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohappyeyeballs import AddrInfoType
 
+    from reuse_proxy.config.parent import ParentProxy
     from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.dns import NameCache
     from reuse_proxy.upstream.options import SessionOptions
@@ -79,18 +82,36 @@ class Dialer:
         self._tls = tls
 
     async def dial(self, origin: "Origin") -> tuple[socket.socket, float]:
-        """Open one connected socket; return it and the seconds that TCP took.
+        """Open one connected socket; return it and the seconds that it took.
+
+        Through a parent, it ends at the origin, or at the parent where that is asked.
 
         Raises:
-            AccessDeniedError: every address of the origin is denied.
+            AccessDeniedError: every address of the origin is denied, or the parent says
+                no (502).
             UnavailableError: this process may open no more files.
             UpstreamConnectError: nothing accepts there, or the name is unknown.
             UpstreamTimeoutError: ``connect_timeout`` has passed.
         """
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        sock, seconds = await self._connect(origin, deadline)
+        _keep_alive(sock)
+        parent = origin.parent
+        if parent is not None and origin.scheme != PARENT:
+            seconds += await self._open_tunnel(sock, parent, origin, deadline)
+        return sock, seconds
+
+    async def _connect(
+        self, origin: "Origin", deadline: float
+    ) -> tuple[socket.socket, float]:
+        """Connect to the origin, or to the parent through which it is reached."""
         addresses: list[AddrInfoType] | None = None
+        hop = str(origin)
+        if origin.parent is not None:
+            hop = f"the parent {spelled(origin.parent)}"
         try:
-            async with asyncio.timeout(self._timeout):
-                addresses = await self._addresses(origin.host, origin.port)
+            async with asyncio.timeout_at(deadline):
+                addresses = await self._addresses(origin)
                 # uvloop's clock counts milliseconds: too coarse for what is measured.
                 started = time.perf_counter()
                 sock = await aiohappyeyeballs.start_connection(
@@ -98,26 +119,42 @@ class Dialer:
                 )
                 seconds = time.perf_counter() - started
         except TimeoutError:
-            resolved = addresses is not None
-            raise UpstreamTimeoutError(
-                f"{'Connecting to' if resolved else 'Looking up'} {origin} "
-                f"took longer than {self._timeout:g} s (connect_timeout).",
-                error="connection_timeout" if resolved else "dns_timeout",
-            ) from None
+            if addresses is None:
+                raise self._too_slow("Looking up", hop, "dns_timeout") from None
+            raise self._too_slow("Connecting to", hop) from None
         except OSError as exc:
-            if exc.errno in _OUT_OF_FILES:
-                raise UnavailableError(
-                    f"Connecting to {origin} failed: {_cause(exc)}; raise the limit on"
-                    " open files (ulimit -n), or lower max_clients and max_sockets."
-                ) from exc
-            refused = isinstance(exc, ConnectionRefusedError)
-            raise UpstreamConnectError(
-                f"Connecting to {origin} failed: {_cause(exc)}.",
-                error="connection_refused" if refused else None,
-            ) from exc
-        _keep_alive(sock)
+            raise _failure(f"Connecting to {hop}", exc) from exc
         self._stats.connect_seconds["tcp"].observe(seconds)
         return sock, seconds
+
+    async def _open_tunnel(
+        self,
+        sock: socket.socket,
+        parent: "ParentProxy",
+        origin: "Origin",
+        deadline: float,
+    ) -> float:
+        """Have a parent connect a socket to an origin; return the seconds it took."""
+        hop = f"the parent {spelled(parent)} for a tunnel to {origin}"
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await open_tunnel(sock, parent, origin)
+        except TimeoutError:
+            raise self._too_slow("Asking", hop) from None
+        except OSError as exc:
+            raise _failure(f"Asking {hop}", exc) from exc
+        seconds = time.perf_counter() - started
+        self._stats.connect_seconds["parent"].observe(seconds)
+        return seconds
+
+    def _too_slow(
+        self, doing: str, whom: str, error: str = "connection_timeout"
+    ) -> UpstreamTimeoutError:
+        return UpstreamTimeoutError(
+            f"{doing} {whom} took longer than {self._timeout:g} s (connect_timeout).",
+            error=error,
+        )
 
     async def attach(
         self,
@@ -202,11 +239,16 @@ class Dialer:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    async def _addresses(self, host: str, port: int) -> "list[AddrInfoType]":
+    async def _addresses(self, origin: "Origin") -> "list[AddrInfoType]":
         allowed: list[AddrInfoType] = []
         denial: tuple[str, ProxyError] | None = None
+        host, port = origin.next_hop
+        violation = self._policy.violation
+        if origin.parent is not None:
+            # Whoever named it has allowed it.
+            violation = self._policy.parent_violation
         for address in await self._names.resolve(host):
-            broken = self._policy.violation(address, port)
+            broken = violation(address, port)
             if broken is not None:
                 denial = broken
                 continue
@@ -225,6 +267,19 @@ def _keep_alive(sock: socket.socket) -> None:
     for level, option, value in _KEEPALIVE:
         if option:
             sock.setsockopt(level, option, value)
+
+
+def _failure(doing: str, exc: OSError) -> ProxyError:
+    if exc.errno in _OUT_OF_FILES:
+        return UnavailableError(
+            f"{doing} failed: {_cause(exc)}; raise the limit on open files (ulimit -n),"
+            " or lower max_clients and max_sockets."
+        )
+    refused = isinstance(exc, ConnectionRefusedError)
+    return UpstreamConnectError(
+        f"{doing} failed: {_cause(exc)}.",
+        error="connection_refused" if refused else None,
+    )
 
 
 def _cause(exc: OSError) -> str:

@@ -9,7 +9,9 @@ from reuse_proxy.errors import (
     UpstreamProtocolError,
     UpstreamTimeoutError,
 )
+from reuse_proxy.http.target import PARENT
 from reuse_proxy.upstream.books import CloseReason, State
+from reuse_proxy.upstream.parent import spelled
 
 if TYPE_CHECKING:
     from reuse_proxy.http.target import Origin
@@ -40,11 +42,21 @@ def closed_at_once(origin: "Origin") -> UpstreamClosedError:
     return UpstreamClosedError(f"{origin} accepts and closes at once.{hint}")
 
 
-def ended_early(exc: Exception | None, *, received: bool) -> UpstreamClosedError:
+def asked_through(origin: "Origin") -> str:
+    """End a sentence about an origin that a parent may be to blame for instead."""
+    if origin.scheme != PARENT or origin.parent is None:
+        return ""
+    return f" It was asked through the parent {spelled(origin.parent)}."
+
+
+def ended_early(
+    exc: Exception | None, origin: "Origin", *, received: bool
+) -> UpstreamClosedError:
     """Return the error of a connection that ended amid an exchange.
 
     Args:
         exc: what the loop was told; None for a FIN.
+        origin: where the connection led.
         received: any byte of the response has come.
     """
     if isinstance(exc, ssl.SSLError) and exc.reason:
@@ -56,7 +68,8 @@ def ended_early(exc: Exception | None, *, received: bool) -> UpstreamClosedError
         )
     how = "reset" if exc else "closed"
     return UpstreamClosedError(
-        f"The origin {how} the connection before its response was complete.",
+        f"The origin {how} the connection before its response was complete."
+        f"{asked_through(origin)}",
         error="http_response_incomplete" if received else None,
     )
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Final
 
-from reuse_proxy.http.target import TUNNEL
+from reuse_proxy.http.target import PARENT, TUNNEL
 from reuse_proxy.upstream.connection import UpstreamConnection
+from reuse_proxy.upstream.refusals import REFUSED_OF_PARENT
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,5 +47,9 @@ def connection_for(
     pool: "OriginPool", owner: "ConnectionOwner", *, loop: "asyncio.AbstractEventLoop"
 ) -> UpstreamConnection:
     """Make what an origin's kind of connection needs."""
-    opaque = pool.origin.scheme == TUNNEL
-    return (OpaqueConnection if opaque else UpstreamConnection)(pool, owner, loop=loop)
+    scheme = pool.origin.scheme
+    kind = OpaqueConnection if scheme == TUNNEL else UpstreamConnection
+    connection = kind(pool, owner, loop=loop)
+    if scheme == PARENT:
+        connection.response.refused = REFUSED_OF_PARENT
+    return connection

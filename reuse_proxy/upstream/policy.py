@@ -4,6 +4,7 @@ The rules look at the address that is really dialled, after name resolution, so 
 spelling of an address and no change of a name's records gets around them.
 """
 
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from ipaddress import (
 from typing import Final
 
 from reuse_proxy.errors import AccessDeniedError, ProxyError
+from reuse_proxy.upstream.dns import is_address
 
 Network = IPv4Network | IPv6Network
 IPAddress = IPv4Address | IPv6Address
 
+# No top-level domain is a number (RFC 3696 section 2); C's inet_aton reads these.
+_NUMERIC: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9A-Fa-f]*)", re.ASCII)
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _TEREDO: Final = IPv6Network("2001::/32")
 _PRIVATE: Final = tuple(
@@ -58,10 +62,9 @@ class DestinationPolicy:
 
     def violation(self, host: str, port: int) -> tuple[str, ProxyError] | None:
         """Return the rule that an address breaks, with the error for the client."""
-        if port in self.deny_ports:
-            return "deny_ports", AccessDeniedError(
-                f"Port {port} belongs to another protocol (deny_ports)."
-            )
+        denied_port = self._denied_port(port)
+        if denied_port is not None:
+            return denied_port
         faces = _faces(ip_address(host))
         if any(face in network for face in faces for network in self.deny):
             return "deny_destinations", AccessDeniedError(
@@ -75,12 +78,53 @@ class DestinationPolicy:
                 f"The address {host} is private (deny_private).",
                 error="destination_ip_prohibited",
             )
+        return self._loop(host, port)
+
+    def parent_violation(self, host: str, port: int) -> tuple[str, ProxyError] | None:
+        """Return the one rule that a parent's address can break: it is not ourselves."""
+        return self._loop(host, port, " (parent_proxy)")
+
+    def unresolved(self, host: str, port: int) -> tuple[str, ProxyError] | None:
+        """Return the rule that a host breaks which a parent is to look up.
+
+        Of a name there is no address here; of an address in an odd spelling, such as
+        127.1, nobody knows what the parent takes it for.
+        """
+        if is_address(host):
+            return self.violation(host, port)
+        if _NUMERIC.fullmatch(host):
+            return "deny_destinations", AccessDeniedError(
+                f"{host} is an address in a spelling that cannot be checked"
+                " (deny_destinations); write it in full.",
+                error="destination_ip_prohibited",
+            )
+        return self._denied_port(port)
+
+    def _loop(
+        self, host: str, port: int, setting: str = ""
+    ) -> tuple[str, ProxyError] | None:
+        faces = _faces(ip_address(host))
         if port in self.own_ports() and any(map(_is_ours, faces)):
             return "self", AccessDeniedError(
-                f"{host} port {port} is this proxy itself.",
+                f"{host} port {port} is this proxy itself{setting}.",
                 error="proxy_loop_detected",
             )
         return None
+
+    def _denied_port(self, port: int) -> tuple[str, ProxyError] | None:
+        if port not in self.deny_ports:
+            return None
+        return "deny_ports", AccessDeniedError(
+            f"Port {port} belongs to another protocol (deny_ports)."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, whoever is asked (RFC 6761 section 6.3)."""
+    if is_address(host):
+        faces = _faces(ip_address(host))
+        return any(face.is_loopback or face.is_unspecified for face in faces)
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def _faces(address: IPAddress) -> list[IPAddress]:

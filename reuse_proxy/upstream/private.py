@@ -6,9 +6,13 @@ one client has proved must not serve another (requirements S30).
 
 from typing import TYPE_CHECKING, Protocol
 
+from reuse_proxy.http.connect import challenge_schemes
+from reuse_proxy.upstream.parent import refused
+
 if TYPE_CHECKING:
-    from reuse_proxy.http.target import Origin
+    from reuse_proxy.http.target import Origin, ProxyTarget
     from reuse_proxy.upstream.connection import UpstreamConnection
+    from reuse_proxy.upstream.head import ResponseHead
 
 
 class Keeper(Protocol):
@@ -67,6 +71,19 @@ class PrivateConnections:
 
     def __repr__(self) -> str:
         return f"<PrivateConnections {list(map(str, self._kept))}>"
+
+
+def challenged(head: "ResponseHead", target: "ProxyTarget") -> bool:
+    """Tell whether a 401 or 407 makes its connection the client's alone.
+
+    Raises:
+        ProxyError: a parent says 407, to us, who have given what we have.
+    """
+    parent = target.origin.parent
+    if head.status == 407 and parent is not None:
+        schemes = challenge_schemes(head.fields.proxy_challenges)
+        raise refused(parent, "a request", 407, schemes)
+    return head.fields.bound
 
 
 def connections_of(client: Client, keeper: Keeper) -> PrivateConnections:

@@ -21,6 +21,8 @@ REFUSED: Final[dict[int, tuple[str, str | None]]] = {
     # RFC 9110 section 15.5.8: a client would give us the origin's password.
     407: ("The origin answered 407, which is for proxies to say.", None),
 }
+# A parent may ask us for credentials; what becomes of that is the exchange's.
+REFUSED_OF_PARENT: Final = {101: REFUSED[101]}
 
 
 def queue_full(pool: "OriginPool") -> UnavailableError:

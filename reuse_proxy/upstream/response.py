@@ -47,6 +47,7 @@ class ResponseReader:
         until_eof: only the end of the connection ends the body.
         idle_limit: for how long the origin keeps the connection, in seconds.
         switched: what follows is another protocol's; ``behind`` has it.
+        refused: statuses that this peer may not answer with, and why.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class ResponseReader:
         "idle_limit",
         "persistent",
         "received",
+        "refused",
         "surplus",
         "switched",
         "until_eof",
@@ -87,6 +89,7 @@ class ResponseReader:
         self._reason = b""
         self._feeding = 0
         self._start = b""
+        self.refused = REFUSED
         self.heads: deque[ResponseHead] = deque()
         self.body: list[bytes] = []
         self.idle_limit = float("inf")
@@ -193,8 +196,8 @@ class ResponseReader:
         """Take in a head, and learn from it how the body ends."""
         status = self._parser.get_status_code()
         http10 = self._is_http10(status)
-        if status in REFUSED and not (status == 101 and self._upgrade):
-            sentence, error = REFUSED[status]
+        if status in self.refused and not (status == 101 and self._upgrade):
+            sentence, error = self.refused[status]
             raise UpstreamProtocolError(sentence, error=error)
         raw = self._raw
         large = self._overhead + self._feeding > MAX_HEAD_BYTES

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Final
 
+from reuse_proxy.http.target import PARENT
 from reuse_proxy.upstream.books import CloseReason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from reuse_proxy.http.target import Origin
     from reuse_proxy.upstream.connection import UpstreamConnection
     from reuse_proxy.upstream.dns import Addresses
     from reuse_proxy.upstream.policy import DestinationPolicy
@@ -36,7 +38,8 @@ def vanished(host: str, addresses: "Addresses") -> "ReasonOf":
     """Object to connections to addresses that a name no longer has; not to tunnels."""
 
     def reason_of(connection: "UpstreamConnection") -> CloseReason | None:
-        if connection.pool.origin.host != host or connection.state is State.TUNNEL:
+        dialled, _ = connection.pool.origin.next_hop
+        if dialled != host or connection.state is State.TUNNEL:
             return None
         known = connection.address[0] in addresses
         return None if known else CloseReason.DNS_CHANGE
@@ -48,9 +51,21 @@ def objectionable(policy: "DestinationPolicy", *, verify_anew: bool) -> "ReasonO
     """Object to what the policy denies, and to TLS if that is to be verified anew."""
 
     def reason_of(connection: "UpstreamConnection") -> CloseReason | None:
-        if policy.violation(*connection.address[:2]) is not None:
+        origin = connection.pool.origin
+        if _denied(policy, connection, origin):
             return CloseReason.POLICY
-        https = connection.pool.origin.scheme == "https"
+        https = origin.scheme == "https"
         return CloseReason.RELOAD if verify_anew and https else None
 
     return reason_of
+
+
+def _denied(
+    policy: "DestinationPolicy", connection: "UpstreamConnection", origin: "Origin"
+) -> bool:
+    """Tell whether a connection leads where the policy does not let it."""
+    if origin.parent is None:
+        return policy.violation(*connection.address[:2]) is not None
+    # As with a new one: what is behind the parent counts, and not where that is.
+    behind = origin.scheme != PARENT
+    return behind and policy.unresolved(origin.host, origin.port) is not None

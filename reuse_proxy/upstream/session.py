@@ -32,7 +32,7 @@ from reuse_proxy.upstream.books import (
 from reuse_proxy.upstream.connection import UpstreamConnection
 from reuse_proxy.upstream.dialer import Dialer
 from reuse_proxy.upstream.dialing import Dialing
-from reuse_proxy.upstream.dns import NameCache, is_address
+from reuse_proxy.upstream.dns import NameCache
 from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
 from reuse_proxy.upstream.endings import check_progress, closed_at_once, reason_to_close
 from reuse_proxy.upstream.patience import Patience
@@ -431,8 +431,8 @@ class UpstreamSession:
         for pool in list(self.pool.origins.values()):
             for connection in cast("set[UpstreamConnection]", pool.active):
                 check_progress(connection, now, limit=limit)
-            if pool.open and not is_address(pool.origin.host):
-                self._names.refresh(pool.origin.host)
+            if pool.open:
+                self._names.refresh(pool.origin.next_hop[0])
 
     def _addresses_changed(self, host: str, addresses: "Addresses") -> None:
         """Let go of connections to addresses that a name no longer has."""

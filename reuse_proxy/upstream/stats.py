@@ -94,6 +94,7 @@ class SessionStats:
         self.connect_seconds = {
             "dns": Histogram(CONNECT_SECONDS),
             "tcp": Histogram(CONNECT_SECONDS),
+            "parent": Histogram(CONNECT_SECONDS),
             "tls": Histogram(CONNECT_SECONDS),
         }
         self.queue_wait_seconds = Histogram(SECONDS)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.logs import AccessFile
 from tests.support.origin import Origin
+from tests.support.parent import parent_script, parent_url
 from tests.support.tunnels import tunnelling_to_origins
 from tests.support.ways import Routes
 
@@ -68,3 +69,32 @@ async def tunnelling(make_proxy):
     """Start proxies that allow tunnels to given origins."""
     async with tunnelling_to_origins(make_proxy) as make:
         yield make
+
+
+@pytest.fixture
+async def make_parent(make_origin):
+    """Start parents, by name parent.test."""
+
+    async def make(script=None, **options):
+        script = script or parent_script(**options)
+        return await make_origin(script, name="parent.test")
+
+    return make
+
+
+@pytest.fixture
+async def parent(make_parent):
+    """A parent that answers with the target that it is asked for."""
+    return await make_parent()
+
+
+@pytest.fixture
+async def behind(make_proxy):
+    """Start a proxy behind a parent."""
+
+    async def make(parent, login="", **settings):
+        return await make_proxy(
+            **{"parent_proxy": parent_url(parent, login), **settings}
+        )
+
+    return make

@@ -14,6 +14,8 @@ import pytest
 PROGRAMS = Path(__file__).parents[1] / "programs"
 NODE = PROGRAMS / "node"
 SKIP_NOTHING = "TESTS_SKIP_NOTHING"
+# Where servers are, which are not on every user's PATH.
+_FOR_ROOT = "/usr/sbin:/sbin"
 
 # What a machine may have set for its clients: which authorities they trust, and more.
 _OF_CLIENTS = re.compile(
@@ -23,9 +25,16 @@ _OF_CLIENTS = re.compile(
 
 def need(program: str) -> str:
     """Return a program's path; where it is missing, skip, or fail in CI."""
-    path = shutil.which(program)
+    path = shutil.which(program) or shutil.which(program, path=_FOR_ROOT)
     if path is None:
         _missing(program)
+    return path
+
+
+def need_file(path: str) -> str:
+    """Return a file's path; where it is missing, skip, or fail in CI."""
+    if not Path(path).exists():
+        _missing(path)
     return path
 
 

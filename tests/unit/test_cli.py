@@ -163,6 +163,24 @@ def test_an_argument_that_is_no_flag_is_refused(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--parent-prox=http://alice:hunter2@corp:3128",
+        "http://alice:hunter2@corp:3128",
+        "alice:hunter2@corp",
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "report"])
+def test_an_argument_that_may_hold_a_password_is_not_told(capsys, command, argument):
+    """A flag mistyped, or left out."""
+    text = usage_error([command, argument], capsys)
+
+    assert text.startswith("reuse-proxy: un")
+    assert "hunter2" not in text
+    assert "alice" not in text
+
+
 def test_a_reader_that_has_had_enough_ends_the_output_quietly():
     """`reuse-proxy check | head -1`, with the pipe closed before the first line."""
     reading, writing = os.pipe()

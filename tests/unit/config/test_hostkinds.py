@@ -1,21 +1,27 @@
 """The kinds of settings about hosts and files: what each reads, refuses and prints."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from reuse_proxy.config.hostkinds import (
     ClientCertificates,
+    Exemptions,
     Hosts,
     OnePath,
+    ParentUrl,
     TlsRoutes,
 )
 from reuse_proxy.config.hosts import ClientCertificate, HostPattern, TlsRoute
+from reuse_proxy.config.parent import Exemption, ParentProxy
 from reuse_proxy.config.units import NotAllowedError
 
 API = HostPattern("api.example")
 INTERNAL = HostPattern("*.internal", 8443)
 ROUTE = TlsRoute(API, 8443)
+TEN = Exemption(ip_network("10.0.0.0/8"))
+PARENT = ParentProxy("corp", 3128)
 CERTIFICATE = ClientCertificate(API, Path("/a.pem"), Path("/a.key"))
 
 
@@ -37,6 +43,13 @@ CERTIFICATE = ClientCertificate(API, Path("/a.pem"), Path("/a.key"))
         (ClientCertificates(), "none", ()),
         (ClientCertificates(), "api.example=/a.pem:/a.key", (CERTIFICATE,)),
         (ClientCertificates(), [CERTIFICATE], (CERTIFICATE,)),
+        (Exemptions(), "none", ()),
+        (Exemptions(), "api.example, 10.0.0.0/8", (Exemption(API), TEN)),
+        (Exemptions(), [TEN, "api.example"], (TEN, Exemption(API))),
+        (ParentUrl(), "none", None),
+        (ParentUrl(), None, None),
+        (ParentUrl(), " http://corp:3128 ", PARENT),
+        (ParentUrl(), PARENT, PARENT),
         (OnePath(), "none", None),
         (OnePath(), None, None),
         (OnePath(), " ~/ca.pem ", Path("~/ca.pem")),
@@ -61,6 +74,12 @@ def test_a_value_is_read(kind, value, read):
         (TlsRoutes(), API),
         (ClientCertificates(), "api.example"),
         (ClientCertificates(), ROUTE),
+        (Exemptions(), "10.1.2.3/8"),
+        (Exemptions(), API),
+        (ParentUrl(), ""),
+        (ParentUrl(), ["http://corp:3128"]),
+        (ParentUrl(), 3128),
+        (ParentUrl(), "corp:3128"),
         (OnePath(), ""),
         (OnePath(), " "),
         (OnePath(), 5),
@@ -86,6 +105,10 @@ def test_a_value_is_refused(kind, value):
         (TlsRoutes(), (ROUTE, TlsRoute(API)), "api.example=8443, api.example"),
         (ClientCertificates(), (), "none"),
         (ClientCertificates(), (CERTIFICATE,), "api.example=/a.pem:/a.key"),
+        (Exemptions(), (), "none"),
+        (Exemptions(), (Exemption(API), TEN), "api.example, 10.0.0.0/8"),
+        (ParentUrl(), None, "none"),
+        (ParentUrl(), PARENT, "http://corp:3128"),
         (OnePath(), None, "none"),
         (OnePath(), Path("~/ca.pem"), "~/ca.pem"),
         (OnePath(needed=True), Path("/ca"), "/ca"),
@@ -103,6 +126,8 @@ def test_what_is_printed_is_read_back(kind, value, shown):
         (Hosts(), "*.internal:8443"),
         (TlsRoutes(), "HOST[:PORT][=TLSPORT]"),
         (ClientCertificates(), "HOST=CERT.pem:KEY.pem"),
+        (Exemptions(), "10.0.0.0/8"),
+        (ParentUrl(), "http://USER:PASSWORD@HOST:PORT"),
         (OnePath(), "or none"),
     ],
 )

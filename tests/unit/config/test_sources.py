@@ -36,6 +36,11 @@ def test_an_empty_variable_counts_as_not_set():
     assert from_environment(Settings, {"REUSE_PROXY_MAX_SOCKETS": ""}) == {}
 
 
+def test_a_given_value_is_not_in_its_repr():
+    """It may be a password."""
+    assert repr(Given("secret", "--flag")) == "Given(source='--flag')"
+
+
 def test_unknown_variables_are_told_with_a_close_match():
     """Only variables with our prefix are looked at, and the file's own is known."""
     environ = {

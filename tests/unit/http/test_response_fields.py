@@ -106,3 +106,13 @@ def test_more_spellings_than_are_remembered_stay_right():
 
     assert len(read.lines) == 5000
     assert read.close
+
+
+def test_a_challenge_of_a_proxy_is_kept_for_us():
+    """It goes no further (RFC 9110 section 11.7.1)."""
+    read = read_response_fields(
+        [(b"Proxy-Authenticate", b"NTLM"), (b"proxy-authenticate", b"Basic ")]
+    )
+
+    assert read.proxy_challenges == [b"NTLM", b"Basic"]
+    assert read.lines == []

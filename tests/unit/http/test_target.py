@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reuse_proxy.config.parent import ParentProxy
 from reuse_proxy.errors import RequestError
 from reuse_proxy.http.target import (
     Origin,
@@ -11,6 +12,8 @@ from reuse_proxy.http.target import (
     parse_connect,
     valid_host_field,
 )
+
+PARENT_PROXY = ParentProxy.parse("http://alice:hunter2@corp:3128")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_remembered_authorities_are_bounded_and_stay_right():
         target = b"http://h%d.test:%d/" % (number, number + 1)
         origin = parse_absolute(target, method="GET").origin
 
-        assert origin == ("http", f"h{number}.test", number + 1)
+        assert origin == Origin("http", f"h{number}.test", number + 1)
 
 
 @settings(database=None, max_examples=300)
@@ -158,9 +161,9 @@ def test_no_bytes_make_the_parser_fail_otherwise(target):
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        (b"a.test:443", ("tunnel", "a.test", 443)),
-        (b"A.Test.:8443", ("tunnel", "a.test", 8443)),
-        (b"[::1]:443", ("tunnel", "::1", 443)),
+        (b"a.test:443", Origin("tunnel", "a.test", 443)),
+        (b"A.Test.:8443", Origin("tunnel", "a.test", 8443)),
+        (b"[::1]:443", Origin("tunnel", "::1", 443)),
     ],
 )
 def test_a_connect_target_is_host_and_port(target, expected):
@@ -212,8 +215,23 @@ def test_the_form_of_a_host_field_is_known(value, valid):
     [
         (Origin("http", "a.test", 80), "http://a.test:80"),
         (Origin("http", "::1", 81), "http://[::1]:81"),
+        (Origin("https", "a.test", 443, PARENT_PROXY), "https://a.test:443"),
+        (Origin("tunnel", "::1", 443, PARENT_PROXY), "[::1]:443"),
+        (Origin("parent", "corp", 3128, PARENT_PROXY), "parent://corp:3128"),
     ],
 )
 def test_an_origin_prints_as_a_url(origin, text):
     """It is a metric's label."""
     assert str(origin) == text
+
+
+def test_an_origin_tells_whom_to_connect_to():
+    """Itself, or the parent through which it is reached; that is another pool."""
+    direct = Origin("https", "a.test", 443)
+    through = direct._replace(parent=PARENT_PROXY)
+
+    assert direct.next_hop == ("a.test", 443)
+    assert through.next_hop == ("corp", 3128)
+    assert direct != through
+    assert through.place == "a.test:443"
+    assert "hunter2" not in repr(through)

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from reuse_proxy.http.target import TUNNEL
+from reuse_proxy.errors import UpstreamProtocolError
+from reuse_proxy.http.target import PARENT, TUNNEL
 from reuse_proxy.http.target import Origin as Key
 from reuse_proxy.upstream.books import OriginPool
 from reuse_proxy.upstream.connection import UpstreamConnection
@@ -53,3 +54,19 @@ async def test_one_whose_origin_has_closed_waits_for_nobody(opaque):
     assert opaque.eof_received()
     assert opaque.ended
     assert opaque.idle_limit == 0
+
+
+async def test_only_a_parent_may_say_407():
+    """Of an origin it would be a request for the client's own credentials."""
+    loop = asyncio.get_running_loop()
+    answer = b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"
+
+    for scheme in ("http", "https", PARENT):
+        reader = connection_for(pool_of(scheme), Owner(), loop=loop).response
+        reader.expect("GET")
+        if scheme == PARENT:
+            reader.feed(answer)
+            assert reader.heads[0].status == 407
+        else:
+            with pytest.raises(UpstreamProtocolError, match="407"):
+                reader.feed(answer)

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from reuse_proxy.upstream.policy import DestinationPolicy
+from reuse_proxy.upstream.policy import DestinationPolicy, is_loopback
 
 LINK_LOCAL = (ip_network("169.254.0.0/16"), ip_network("fe80::/10"))
 
@@ -139,3 +139,87 @@ def test_ports_of_other_protocols_are_denied():
     assert violation is not None
     assert (violation[0], violation[1].status) == ("deny_ports", 403)
     assert rule_for(policy, "8.8.8.8", 26) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "rule"),
+    [
+        ("a.test", None),
+        ("metadata.internal", None),
+        ("8.8.8.8", None),
+        ("a.test.1x", None),
+        ("1.test", None),
+        ("169.254.169.254", "deny_destinations"),
+        ("::ffff:169.254.169.254", "deny_destinations"),
+        ("10.0.0.1", "deny_private"),
+        ("127.1", "deny_destinations"),
+        ("2130706433", "deny_destinations"),
+        ("0x7f.0.0.1", "deny_destinations"),
+        ("0x7f000001", "deny_destinations"),
+        ("0177.0.0.01", "deny_destinations"),
+        ("8.8.0x", "deny_destinations"),
+        ("a.1", "deny_destinations"),
+    ],
+)
+def test_what_a_parent_looks_up_is_checked_as_far_as_it_is_known(host, rule):
+    """Addresses as ever; none in a spelling that the parent may read otherwise."""
+    policy = DestinationPolicy(deny=LINK_LOCAL, deny_private=True)
+
+    broken = policy.unresolved(host, 80)
+
+    assert (broken and broken[0]) == rule
+    assert broken is None or broken[1].error == "destination_ip_prohibited"
+
+
+def test_ports_and_ourselves_are_checked_for_a_parent_to_look_up():
+    """A name has a port, too; an address of ours would come back to us."""
+    policy = DestinationPolicy(
+        deny_ports=frozenset({22}), own_ports=lambda: frozenset({4128})
+    )
+
+    port, ours = policy.unresolved("a.test", 22), policy.unresolved("::1", 4128)
+
+    assert port is not None
+    assert port[0] == "deny_ports"
+    assert ours is not None
+    assert ours[0] == "self"
+
+
+def test_a_parents_own_address_breaks_one_rule_alone():
+    """Whoever set it has allowed it, but we cannot be our own."""
+    policy = DestinationPolicy(
+        deny=[ip_network("0.0.0.0/0")],
+        deny_private=True,
+        deny_ports=frozenset({3128, 4128}),
+        own_ports=lambda: frozenset({4128}),
+    )
+
+    broken = policy.parent_violation("127.0.0.1", 4128)
+
+    assert policy.parent_violation("127.0.0.1", 3128) is None
+    assert broken is not None
+    assert broken[0] == "self"
+    assert "(parent_proxy)" in str(broken[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("a.b.localhost", True),
+        ("127.0.0.1", True),
+        ("127.255.0.1", True),
+        ("0.0.0.0", True),  # noqa: S104 - nothing is bound
+        ("::1", True),
+        ("::", True),
+        ("::ffff:127.0.0.1", True),
+        ("notlocalhost", False),
+        ("localhost.test", False),
+        ("128.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1", False),
+    ],
+)
+def test_loopback_is_this_machine_by_name_or_address(host, loopback):
+    """RFC 6761 section 6.3, and what the kernel takes for it."""
+    assert is_loopback(host) is loopback

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from reuse_proxy.upstream.private import PrivateConnections, connections_of
+from reuse_proxy.config.parent import ParentProxy
+from reuse_proxy.errors import ProxyError
+from reuse_proxy.http.response_fields import read_response_fields
+from reuse_proxy.http.target import Origin, ProxyTarget
+from reuse_proxy.upstream.head import ResponseHead
+from reuse_proxy.upstream.private import (
+    PrivateConnections,
+    challenged,
+    connections_of,
+)
 from tests.support.pools import Bench, FakeConnection
 
 
@@ -130,3 +139,32 @@ def test_its_repr_names_the_origins(kept):
     kept.keep(connection_to("b.test"))
 
     assert repr(kept) == "<PrivateConnections ['http://a.test:80', 'http://b.test:80']>"
+
+
+def head_with(status, *fields):
+    """Make a response's head."""
+    return ResponseHead(status, b"", read_response_fields(fields), http10=False)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "bound"),
+    [(b"NTLM", True), (b"Negotiate, Basic", True), (b"Basic", False)],
+)
+def test_a_challenge_for_the_client_may_bind_its_connection(challenge, bound):
+    """401 is the origin's, through a parent as directly."""
+    head = head_with(401, (b"WWW-Authenticate", challenge))
+    through = Origin("parent", "corp", 1, ParentProxy("corp", 1))
+
+    for origin in (Origin("http", "a.test", 80), through):
+        assert challenged(head, ProxyTarget(origin, b"a.test", b"/")) is bound
+
+
+def test_a_challenge_of_the_parent_is_an_error_of_ours():
+    """No client can answer it."""
+    head = head_with(407, (b"Proxy-Authenticate", b"NTLM"))
+    origin = Origin("parent", "corp", 1, ParentProxy("corp", 1))
+
+    with pytest.raises(ProxyError, match="it wants NTLM") as caught:
+        challenged(head, ProxyTarget(origin, b"a.test", b"http://a.test/"))
+
+    assert caught.value.status == 502
