@@ -110,7 +110,9 @@ def below(root: Path, path: Path) -> Path:
 
 def libraries(programs: Iterable[Path]) -> Iterator[Path]:
     """Find the shared libraries that programs are linked to."""
-    for name in sorted(set(re.findall(r"(/\S+) \(0x", run("ldd", *map(str, programs))))):
+    for name in sorted(
+        set(re.findall(r"(/\S+) \(0x", run("ldd", *map(str, programs))))
+    ):
         yield from chain(Path(name))
 
 

@@ -8,7 +8,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from reuse_proxy.upstream.books import State
+from reuse_proxy.upstream.books import Miss, State
+from reuse_proxy.upstream.drain import DrainResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,10 +86,12 @@ class SessionStats:
     def __init__(self, *, max_origins: int) -> None:
         self.max_origins = max_origins
         self.origins: dict[str, OriginStats] = {}
-        self.misses: Counter[str] = Counter()
-        self.retries: Counter[str] = Counter()
-        self.drains: Counter[str] = Counter()
-        self.dns_lookups: Counter[str] = Counter()
+        # From zero on: Prometheus does not see the first event of a series that begins
+        # with it.
+        self.misses: Counter[str] = Counter(dict.fromkeys(Miss, 0))
+        self.retries: Counter[str] = Counter(ok=0, failed=0)
+        self.drains: Counter[str] = Counter(dict.fromkeys(DrainResult, 0))
+        self.dns_lookups: Counter[str] = Counter(ok=0, error=0, timeout=0)
         self.denied: Counter[str] = Counter()
         self.drained_bytes = 0
         self.connect_seconds = {

@@ -115,7 +115,7 @@ async def test_s20_an_endless_body_is_drained_up_to_a_size(
     await origin.until(lambda: origin.accepted == 1 and origin.open == 0)
 
     text = await scrape(proxy.admin_address)
-    assert samples(text, "drains_total") == {("too_big",): 1}
+    assert samples(text, "drains_total")["too_big",] == 1
     # In one turn of its loop, uvloop reads up to 32 times 256 KiB.
     assert samples(text, "drained_bytes_total")[()] < 10_000_000
 
@@ -149,7 +149,7 @@ async def test_s20_a_body_that_stops_is_drained_for_a_time(
     await origin.until(lambda: not proxy.session.connections())
 
     text = await scrape(proxy.admin_address)
-    assert samples(text, "drains_total") == {("too_slow",): 1}
+    assert samples(text, "drains_total")["too_slow",] == 1
 
 
 async def test_s20_a_body_known_to_be_too_big_is_not_drained(
@@ -165,7 +165,7 @@ async def test_s20_a_body_known_to_be_too_big_is_not_drained(
     await origin.until(lambda: origin.accepted == 1 and origin.open == 0)
 
     text = await scrape(proxy.admin_address)
-    assert samples(text, "drains_total") == {("too_big",): 1}
+    assert samples(text, "drains_total")["too_big",] == 1
     assert samples(text, "drained_bytes_total")[()] == 0
 
 

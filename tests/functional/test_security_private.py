@@ -165,7 +165,7 @@ async def test_a_client_that_leaves_amid_a_response_takes_it_along(
     bob = await make_client(proxy)
 
     assert (await bob.get(f"{origin.url}/open")).body == b"nobody"
-    assert proxy.session.stats.drains == {}
+    assert +proxy.session.stats.drains == {}
 
 
 async def test_an_origin_that_closes_a_private_connection_is_asked_anew(

@@ -36,6 +36,7 @@ SENT = st.one_of(
     st.binary().map(lambda data: data.decode("latin-1")),
     st.sampled_from(['"', "\\", "\n", "\r\n{}", "\x7f", "\x1b[2J", "\u202e", "é", " "]),
 )
+SECONDS = st.floats(0, 1e6)
 LINES = st.builds(
     Entry,
     time=st.just(TIME),
@@ -45,7 +46,9 @@ LINES = st.builds(
     path=st.none() | SENT,
     via=st.just("reused"),
     trace_id=st.none() | SENT,
-    queue=st.none() | st.floats(0, 1e6),
+    queue=st.none() | SECONDS,
+    connect=st.none() | SECONDS,
+    total=st.none() | SECONDS,
 )
 
 

@@ -61,7 +61,7 @@ async def test_a_name_is_looked_up_once_while_it_is_fresh(names):
 
     assert answers == [("127.0.0.1", "127.0.0.2")] * 3
     assert names.lookups == ["a.test"]
-    assert cache.stats.dns_lookups == {"ok": 1}
+    assert +cache.stats.dns_lookups == {"ok": 1}
 
 
 async def test_a_stale_name_is_looked_up_again(names):
@@ -102,7 +102,7 @@ async def test_an_unknown_name_is_a_dns_error_and_remembered_briefly(names):
         assert (caught.value.status, caught.value.error) == (502, "dns_error")
 
     assert names.lookups == ["a.example"]
-    assert cache.stats.dns_lookups == {"error": 1}
+    assert +cache.stats.dns_lookups == {"error": 1}
 
 
 async def test_a_name_without_addresses_is_a_dns_error(names):
@@ -126,7 +126,7 @@ async def test_a_slow_look_up_times_out(names):
     names.hold.set()
 
     assert (caught.value.status, caught.value.error) == (504, "dns_timeout")
-    assert cache.stats.dns_lookups == {"timeout": 1}
+    assert +cache.stats.dns_lookups == {"timeout": 1}
     assert await cache.names.resolve("a.test") == ("127.0.0.1",)
 
 
@@ -145,7 +145,7 @@ async def test_a_look_up_that_everybody_left_is_not_noisy(names):
         await asyncio.sleep(0)
 
     assert (while_running, len(cache.tasks)) == (1, 0)
-    assert cache.stats.dns_lookups == {"error": 1}
+    assert +cache.stats.dns_lookups == {"error": 1}
 
 
 # Changes...

@@ -72,7 +72,7 @@ async def test_exchanges_one_after_the_other_share_a_connection(names, origin):
         stats = session.stats.origins[str(key(origin))]
         assert origin.accepted == len(connections) == 1
         assert (stats.opened, stats.reused) == (1, 4)
-        assert session.stats.misses == {"first": 1}
+        assert +session.stats.misses == {"first": 1}
 
 
 async def test_a_failed_dial_is_told_to_whoever_waits(names, unused_tcp_port):
@@ -129,7 +129,7 @@ async def test_an_unfinished_response_is_drained_in_the_background(names, origin
         origin.release.set()
 
         assert await exchange(session, origin) is connection
-        assert session.stats.drains == {"reused": 1}
+        assert +session.stats.drains == {"reused": 1}
         assert session.stats.drained_bytes == 2
 
 
