@@ -130,7 +130,7 @@ def test_the_monitor_is_what_the_operator_wants():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("interval", 15), ("interval", "15x"), ("intervall", "15s")]
+    ("field", "value"), [("interval", 15), ("interval", "15x"), ("intervals", "15s")]
 )
 def test_a_wrong_monitor_would_be_refused(field, value):
     """A wrong type, a wrong form, a field that there is not."""
@@ -184,6 +184,15 @@ def test_the_monitor_finds_the_admin_port_of_each_proxy(file):
     assert selected(monitor["selector"], pod["metadata"]["labels"])
     assert set(monitor["podTargetLabels"]) <= set(pod["metadata"]["labels"])
     assert named == [("reuse-proxy", 4129)]
+
+
+def test_the_alerts_know_what_the_monitor_calls_its_job():
+    """The operator calls it namespace/name; that of a silent proxy is by job."""
+    metadata = the("PodMonitor", "podmonitor.yaml")["metadata"]
+    alerts = (TOP / "deploy/prometheus/alerts.yml").read_text("utf-8")
+    [job] = re.findall(r'up\{job=~"([^"]+)"\}', alerts)
+
+    assert re.fullmatch(job, f"{metadata['namespace']}/{metadata['name']}")
 
 
 @pytest.mark.parametrize("file", WORKLOADS)
