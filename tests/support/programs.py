@@ -27,22 +27,22 @@ def need(program: str) -> str:
     """Return a program's path; where it is missing, skip, or fail in CI."""
     path = shutil.which(program) or shutil.which(program, path=_FOR_ROOT)
     if path is None:
-        _missing(program)
+        missing(program)
     return path
 
 
 def need_file(path: str) -> str:
     """Return a file's path; where it is missing, skip, or fail in CI."""
     if not Path(path).exists():
-        _missing(path)
+        missing(path)
     return path
 
 
-def node_program(name: str) -> list[str]:
-    """Return the command of a program that needs Node and undici."""
+def node_program(name: str, package: str = "undici") -> list[str]:
+    """Return the command of a program that needs Node and a package."""
     node = need("node")
-    if not (NODE / "node_modules" / "undici").is_dir():
-        _missing("undici")
+    if not (NODE / "node_modules" / package).is_dir():
+        missing(package)
     return [node, str(NODE / name)]
 
 
@@ -52,7 +52,8 @@ def newest_node() -> str:
     return next(map(str, found), "") or need("node")
 
 
-def _missing(what: str) -> NoReturn:
+def missing(what: str) -> NoReturn:
+    """Skip for want of something; fail in CI."""
     if os.environ.get(SKIP_NOTHING):
         pytest.fail(f"{what} is missing, and nothing may be skipped here")
     pytest.skip(f"{what} is not installed")
