@@ -66,7 +66,8 @@ def other_proxies(environ: Mapping[str, str]) -> Iterator[str]:
         if url := environ.get(name):
             yield (
                 f"{name}={_without_password(url)} is not used: the private proxy of"
-                " this command connects to origins directly."
+                " this command connects to origins directly, unless"
+                " REUSE_PROXY_PARENT_PROXY leads it through another one."
             )
             return
 

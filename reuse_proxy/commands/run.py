@@ -164,7 +164,8 @@ def _warn(loaded: "Loaded", authority: "PrivateAuthority | None") -> None:
     from reuse_proxy.child.environment import other_proxies
 
     own = () if authority is None else authority.warnings
-    for warning in (*loaded.warnings, *own, *other_proxies(os.environ)):
+    others = () if loaded.settings.parent_proxy else other_proxies(os.environ)
+    for warning in (*loaded.warnings, *own, *others):
         log.warning("%s", warning)
 
 

@@ -127,6 +127,16 @@ def _clashes(settings: Settings) -> Iterator[str]:
             f"listen and admin are both {settings.admin}; give one of them another"
             " address."
         )
+    parent = settings.parent_proxy
+    for name, address in (
+        *(("listen", address) for address in settings.listen),
+        ("admin", settings.admin),
+    ):
+        if parent and (parent.host, parent.port) == (address.host, address.port):
+            yield (
+                f"{name} and parent_proxy are both {address}; no proxy is its own"
+                " parent."
+            )
 
 
 def _never_reached(settings: Settings, sources: Mapping[str, str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from reuse_proxy.service import Service
 from tests.support.books import assert_balanced
 from tests.support.client import Client, request_bytes
 from tests.support.machine import own_address
+from tests.support.parent import parent_url
 from tests.support.scrape import samples, scrape
 from tests.support.tunnels import echo
 
@@ -244,3 +245,51 @@ async def test_intercepted_hosts_change_with_a_reload(
                 await asyncio.sleep(0.01)
 
     assert opened == [1, 0]
+
+
+async def test_another_parent_is_another_way_from_the_next_request_on(
+    reloading, make_parent, origin
+):
+    """With a parent, with other credentials, with none: no connection is mixed up."""
+    service, change = reloading
+    parent = await make_parent()
+    async with Client(service.listening[0]) as client:
+        assert (await client.get(f"{origin.url}/")).body == b"hello"
+        for login, accepted in (("", 1), ("u:p", 2), ("u:q", 3), ("u:q", 3)):
+            await change(parent_proxy=parent_url(parent, login))
+            through = await client.get(f"{origin.url}/")
+
+            assert through.body == f"{origin.url}/".encode()
+            assert parent.accepted == accepted
+        await change(no_parent="*.test")
+        assert (await client.get(f"{origin.url}/")).body == b"hello"
+        await change(no_parent="none", parent_proxy="none")
+        assert (await client.get(f"{origin.url}/")).body == b"hello"
+
+    assert origin.accepted == 1
+    sent = [request.values(b"proxy-authorization") for request in parent.requests]
+    assert [len(values) for values in sent] == [0, 1, 1, 1]
+    assert sent[2] == sent[3] != sent[1]
+
+
+async def test_s14_what_is_denied_now_behind_a_parent_is_let_go_of(
+    reloading, make_parent, make_origin
+):
+    """The tunnel to it ends; the connection to the parent itself is none of that."""
+    service, change = reloading
+    parent, origin = await make_parent(), await make_origin(echo)
+    await change(parent_proxy=parent_url(parent), connect_ports=origin.port)
+    async with (
+        Client(service.listening[0]) as client,
+        Client(service.listening[0]) as other,
+    ):
+        assert await client.connect(f"10.1.2.3:{origin.port}") == 200
+        await other.get("http://a.elsewhere/")
+        await change(deny_private="true")
+        await client.until_closed()
+        await origin.until(lambda: origin.open == 0)
+        again = await other.get("http://a.elsewhere/")
+
+    assert again.status == 200
+    assert parent.accepted == 2
+    assert await closed(service, f"10.1.2.3:{origin.port}") == {"policy": 1}

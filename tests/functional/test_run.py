@@ -189,6 +189,19 @@ async def test_warnings_are_told_and_a_proxy_that_is_passed_by(local):
     assert done.own[1].startswith("http_proxy=http://...@127.0.0.1:9 is not used")
 
 
+async def test_a_proxy_that_is_the_parent_is_not_passed_by(local):
+    """So nothing is told of it."""
+    parent = "http://user:secret@127.0.0.1:9"
+    done = await run(
+        *(need("curl"), "-s", local.url),
+        REUSE_PROXY_PARENT_PROXY=parent,
+        http_proxy=parent,
+    )
+
+    assert done.out == "hello"
+    assert done.own == []
+
+
 async def test_what_a_command_leaves_running_is_cut_off(local):
     """It does not hold up the end, which takes about a second."""
     url = f"{local.url}/hold"

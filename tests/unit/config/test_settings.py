@@ -245,6 +245,17 @@ def test_both_listeners_at_one_address_are_refused(address):
     assert load({"listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}, {}).settings
 
 
+@pytest.mark.parametrize("name", ["listen", "admin"])
+def test_a_proxy_that_would_be_its_own_parent_is_refused(name):
+    """Before any request goes round in circles."""
+    sentence = refusal({name: "127.0.0.1:9", "parent_proxy": "http://u:p@127.0.0.1:9"})
+
+    assert sentence == (
+        f"{name} and parent_proxy are both 127.0.0.1:9; no proxy is its own parent."
+    )
+    assert load({name: "127.0.0.1:9", "parent_proxy": "http://127.0.0.1:8"}, {})
+
+
 def test_what_is_in_effect_can_be_given_back():
     """Printed values, taken as flags, make the same settings."""
     flags = {
