@@ -131,6 +131,22 @@ async def test_interception_goes_through_the_parent(
     assert [request.method for request in parent.requests] == [b"CONNECT"]
 
 
+async def test_pooled_tls_follows_a_parent_that_moves(
+    behind, make_client, parent, tls_origin, authority, names
+):
+    """It is the parent's name that is looked at again, not the origin's."""
+    proxy = await behind(parent, ca_file=authority.file, dns_ttl="100ms")
+    client = await make_client(proxy)
+    assert (await client.get(f"{tls_origin.url}/")).body == b"hello"
+    names.table["parent.test"] = ["127.0.0.2"]
+    async with asyncio.timeout(10):
+        while proxy.session.pool.sockets:
+            await asyncio.sleep(0.01)
+
+    assert proxy.session.stats.origins[tls_origin.url].closed == {"dns_change": 1}
+    assert set(names.lookups) == {"parent.test"}
+
+
 async def test_an_untrusted_origin_is_refused_through_the_parent_too(
     behind, make_client, parent, tls_origin
 ):
