@@ -13,11 +13,13 @@ import pytest
 from reuse_proxy.downstream.accesslog import AccessLog
 from tests.support.client import Client
 from tests.support.logs import told
+from tests.support.programs import PROGRAMS, clean_environment
 from tests.support.scrape import samples, scrape
 from tests.support.serving import serving
 
 # A line is as long as its path: some 300 fill what is held for a log.
 LONG = "x" * 4000
+LOOP = str(PROGRAMS / "requests_loop.py")
 FLAGS = ("--access-log", "json", "--access-log-paths")
 LOST = "lines of the access log were lost"
 REFUSED = "the access log cannot be written"
@@ -233,15 +235,15 @@ async def test_run_leaves_standard_output_to_its_command(local, tmp_path):
     report = tmp_path / "report.json"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "reuse_proxy", "run", "--report", str(report), "--"),
-        *("curl", "-sS", f"{local.url}/"),
-        env={**os.environ, "REUSE_PROXY_ACCESS_LOG": "json", "NO_PROXY": ""},
+        *(sys.executable, LOOP, local.url, "1"),
+        env={**clean_environment(), "REUSE_PROXY_ACCESS_LOG": "json"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
 
     assert process.returncode == 0
-    assert out == b"hello"
+    assert out == b"hello\n"
     assert b"reuse-proxy: access_log = json: nothing is logged" in err
     assert json.loads(report.read_text())["totals"]["requests"] == 1
 
