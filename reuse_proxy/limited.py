@@ -5,6 +5,7 @@ those of another: a flood of malformed requests must not hide an error of our ow
 """
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ INTERVAL_S: Final = 1.0
 # Messages of ours are constants; those of libraries may name an object each.
 _MAX_KINDS: Final = 64
 _OTHERS: Final = "others"
+# From here on a message of asyncio's may name an object, another one each time.
+_OBJECT: Final = re.compile(r"[<(\n]")
 
 
 class Limiter:
@@ -85,7 +88,7 @@ class LimitFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let a record through, with a word on those that were not."""
         message = str(record.msg)
-        left_out = self._limiter.admit(message.partition("\n")[0])
+        left_out = self._limiter.admit(_OBJECT.split(message, maxsplit=1)[0])
         if left_out:
             record.msg = f"{message}\n{left_out} similar lines left out"
         return left_out is not None

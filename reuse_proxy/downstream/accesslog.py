@@ -11,7 +11,12 @@ from reuse_proxy.downstream.entry import Entry
 from reuse_proxy.downstream.reply import ClientGoneError
 from reuse_proxy.errors import ProxyError, RequestError, status_of
 from reuse_proxy.forward.phase import Phase
-from reuse_proxy.http.target import parse_absolute, parse_connect, target_inside
+from reuse_proxy.http.target import (
+    PARENT,
+    parse_absolute,
+    parse_connect,
+    target_inside,
+)
 from reuse_proxy.http.traces import trace_id_of
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ class Served:
     """How a request has been served, as far as a line tells.
 
     Attributes:
-        origin: who is asked, as metrics label it; ``path`` is what for.
+        origin: whose resource it is, as metrics label it; ``path`` is which one.
         started: when this began, in seconds of the loop; None if it was refused.
         queued: for how many seconds it has waited for a connection.
         miss: why it needed a new one; ``connect`` is how many seconds that took.
@@ -89,6 +94,8 @@ class Served:
 
 def _of_exchange(exchange: "Exchange") -> Served:
     target = exchange.request.target
+    if target.origin.scheme == PARENT:  # which is asked with the whole URL
+        target = parse_absolute(target.path, exchange.request.method)
     served = Served(target.origin, started=exchange.started)
     served.path = target.path
     served.phase, served.status = exchange.phase, exchange.status

@@ -5,16 +5,21 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import sys
 
 import pytest
 
+from reuse_proxy.downstream.accesslog import AccessLog
 from tests.support.client import Client
+from tests.support.logs import told
+from tests.support.programs import PROGRAMS, clean_environment
 from tests.support.scrape import samples, scrape
 from tests.support.serving import serving
 
 # A line is as long as its path: some 300 fill what is held for a log.
 LONG = "x" * 4000
+LOOP = str(PROGRAMS / "requests_loop.py")
 FLAGS = ("--access-log", "json", "--access-log-paths")
 LOST = "lines of the access log were lost"
 REFUSED = "the access log cannot be written"
@@ -158,6 +163,55 @@ async def test_a_full_disk_is_told_of_once(local):
     assert len(own(server, REFUSED)) == 1
 
 
+async def test_a_reload_switches_the_log_for_clients_that_are_connected(
+    local, tmp_path
+):
+    """On, to the other form, and off; a request has its line by what holds at its end."""
+    settings, path = tmp_path / "settings.toml", tmp_path / "access.log"
+    settings.write_text("")
+    with path.open("wb") as file:
+        async with (
+            serving("--config", str(settings), stdout=file.fileno()) as server,
+            Client(server.listening) as client,
+        ):
+            for number, style in enumerate(("off", "text", "json", "off")):
+                settings.write_text(f'access_log = "{style}"\n')
+                server.signal(signal.SIGHUP)
+                await logged(server, "reloaded: ")
+                await client.get(f"{local.url}/{number}")
+                server.log.append("")
+            server.signal()
+            await server.exit_code()
+
+    text, line = path.read_text().splitlines()
+    assert text.split()[1:4] == ["200", "GET", local.url]
+    assert told(json.loads(line), "status", "via", "origin") == (
+        200,
+        "reused",
+        local.url,
+    )
+    assert json.loads(line)["bytes"] == int(text.split()[4])
+
+
+async def test_a_tunnel_that_was_open_before_the_log_has_no_line(
+    tunnelling, origin, access_log
+):
+    """Nobody has noted what it was; the next one has one."""
+    proxy = await tunnelling(origin, log=access_log)
+    async with Client(proxy.listening[0]) as before:
+        await before.connect(origin.authority)
+        proxy.server.log_to(
+            AccessLog(
+                access_log.lines, style="json", paths=False, clock=proxy.session.clock
+            )
+        )
+        async with Client(proxy.listening[0]) as after:
+            await after.connect(origin.authority)
+
+    [entry] = await access_log.all_entries(proxy)
+    assert told(entry, "method", "via", "status") == ("CONNECT", "tunnel", 200)
+
+
 CLOSED = """
 import os, sys
 os.close(1)
@@ -181,15 +235,15 @@ async def test_run_leaves_standard_output_to_its_command(local, tmp_path):
     report = tmp_path / "report.json"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "reuse_proxy", "run", "--report", str(report), "--"),
-        *("curl", "-sS", f"{local.url}/"),
-        env={**os.environ, "REUSE_PROXY_ACCESS_LOG": "json", "NO_PROXY": ""},
+        *(sys.executable, LOOP, local.url, "1"),
+        env={**clean_environment(), "REUSE_PROXY_ACCESS_LOG": "json"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
 
     assert process.returncode == 0
-    assert out == b"hello"
+    assert out == b"hello\n"
     assert b"reuse-proxy: access_log = json: nothing is logged" in err
     assert json.loads(report.read_text())["totals"]["requests"] == 1
 

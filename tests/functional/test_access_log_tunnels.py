@@ -8,6 +8,7 @@ import pytest
 from tests.support.client import Client, request_bytes
 from tests.support.intercepting import intercepted, intercepts
 from tests.support.logs import as_metric, told
+from tests.support.parent import BASIC, LOGIN, SECRETS
 from tests.support.scrape import samples, scrape
 from tests.support.tunnels import connect_bytes, echo, idle
 
@@ -156,6 +157,32 @@ async def test_a_shutdown_ends_tunnels_and_says_so(
 
     [entry] = await access_log.entries(1)
     assert told(entry, "status", "via", "aborted") == (200, "tunnel", "shutdown")
+
+
+async def test_through_a_parent_proxy_the_origin_is_told_and_no_secret(
+    behind, make_parent, make_origin, make_client, access_log
+):
+    """Plain requests share its connection, a tunnel has one of its own."""
+    origin = await make_origin(echo)
+    parent = await make_parent(credentials=BASIC)
+    proxy = await behind(
+        parent, LOGIN, log=access_log, connect_ports=origin.port, **JSON
+    )
+    client = await make_client(proxy)
+    for number in range(2):
+        await client.get(f"http://host{number}.elsewhere/a%2fb?c=d")
+    await client.connect(origin.authority)
+    client.reset()
+
+    entries = await access_log.entries(3)
+    assert [told(e, "origin", "path", "via", "status") for e in entries] == [
+        ("http://host0.elsewhere:80", "/a%2fb?c=d", "new", 200),
+        ("http://host1.elsewhere:80", "/a%2fb?c=d", "reused", 200),
+        (f"origin.test:{origin.port}", None, "tunnel", 200),
+    ]
+    assert parent.accepted == 2
+    text = access_log.path.read_text()
+    assert not [secret for secret in SECRETS if secret in text]
 
 
 # Interception...

@@ -62,10 +62,13 @@ class OriginConnection:
         self.reader = reader
         self.writer = writer
         self.origin = origin
+        # How many requests have come on it.
+        self.served = 0
 
     async def head(self) -> Request:
         """Read a request's head only."""
         request = Request(await self.reader.readuntil(b"\r\n\r\n"))
+        self.served += 1
         self.origin.requests.append(request)
         self.origin.arrived.set()
         return request

@@ -66,21 +66,22 @@ def test_kinds_without_end_share_one(clock):
 
 
 async def test_what_asyncio_logs_of_failing_callbacks_is_limited_too(caplog):
-    """By its first line: what follows names an object each time."""
+    """By what it begins with: what follows names an object, another one each time."""
     log = logging.getLogger("asyncio")
     clock, loop = Clock(), asyncio.get_running_loop()
     limit = LimitFilter(Limiter(clock))
     log.addFilter(limit)
     try:
         for number in range(20):
-            context = {"message": "data_received() failed", "handle": object()}
+            message = f"Exception in callback f(<C object at {number}>)"
+            context = {"message": message, "handle": object()}
             loop.call_exception_handler({**context, "exception": KeyError(number)})
         clock.now += INTERVAL_S
-        loop.call_exception_handler({"message": "data_received() failed"})
+        loop.call_exception_handler({"message": "Exception in callback f(<C>)"})
     finally:
         log.removeFilter(limit)
 
     first, second = (record.getMessage() for record in caplog.records)
-    assert first.startswith("data_received() failed\n")
+    assert first.startswith("Exception in callback f(<C object at 0>)\n")
     assert "KeyError: 0" in caplog.text
-    assert second == "data_received() failed\n19 similar lines left out"
+    assert second == "Exception in callback f(<C>)\n19 similar lines left out"
