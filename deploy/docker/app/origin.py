@@ -1,16 +1,14 @@
-"""An origin that keeps connections, and tells what it has accepted every five seconds.
+"""An origin that keeps connections: python origin.py PORT SECONDS.
 
-python origin.py PORT
+Each so many seconds it tells what it has accepted.
 """
 
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 BODY = bytes(64 * 1024)
-PAUSE_S = 5.0
 
 
 class Origin(ThreadingHTTPServer):
@@ -20,10 +18,10 @@ class Origin(ThreadingHTTPServer):
     connections = 0
     requests = 0
 
-    def tell(self) -> None:
+    def tell(self, pause_s: float) -> None:
         """Print the counts without end."""
         while True:
-            time.sleep(PAUSE_S)
+            time.sleep(pause_s)
             words = f"{self.requests} requests over {self.connections} connections"
             print(words, flush=True)  # noqa: T201
 
@@ -35,7 +33,7 @@ class Answer(BaseHTTPRequestHandler):
     server: Origin
     asked = 0
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that the library calls
+    def do_GET(self) -> None:
         """Count and answer."""
         if self.path != "/healthz":
             self.server.requests += 1
@@ -46,16 +44,16 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(BODY)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing of single requests."""
 
 
-def main(port: int) -> None:
+def main(port: int, pause_s: float) -> None:
     """Serve."""
     origin = Origin(("", port), Answer)
-    threading.Thread(target=origin.tell, daemon=True).start()
+    threading.Thread(target=origin.tell, args=[pause_s], daemon=True).start()
     origin.serve_forever()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), float(sys.argv[2]))
