@@ -1,11 +1,13 @@
 # Two stages: the first installs, the second has only what the program needs to run,
-# laid out by deploy/docker/rootfs.py: no shell, no package manager, 94 MB.
-# deploy/docker/README.md tells how to build and run it, deploy/docker/check-image how
-# it is checked without a Docker engine.
+# laid out by deploy/docker/rootfs.py: no shell, no package manager, 95 MB.
+# deploy/docker/README.md tells how to build and run it; deploy/docker/check_image.py
+# builds and tries it without a Docker engine.
 FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all:
 WORKDIR /src
+# Its `strip` runs here, and nothing of it is in the image: any version will do.
+# hadolint ignore=DL3008
 RUN apt-get update -qq \
  && apt-get install -qq --no-install-recommends binutils >/dev/null
 # What is installed is in the lock files, with hashes; `make lock` renews them.

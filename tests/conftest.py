@@ -22,6 +22,7 @@ from tests.support.tls import LocalAuthority, OriginAuthority
 
 MakeProxy = Callable[..., Any]
 LONGEST = (
+    "test_docker_image",
     "test_random_exchanges",
     "test_memory",
     "test_never_readers",
