@@ -49,6 +49,9 @@ bench: install
 bench-quick: install
 	$(BIN)/python bench/quick.py
 
+bench-scaling: install
+	$(BIN)/python bench/scaling.py
+
 bench-revisions: install
 	$(BIN)/python bench/revisions.py $(BASE)
 
