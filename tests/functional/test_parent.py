@@ -486,6 +486,28 @@ async def test_numbers_are_those_of_the_sockets_there_are(behind, make_client, p
     assert parent.accepted == 1
 
 
+async def test_a_line_of_the_log_has_what_was_asked_for(
+    behind, make_client, parent, access_log
+):
+    """And not of whom, which is the same for all."""
+    proxy = await behind(
+        parent, LOGIN, log=access_log, access_log="json", access_log_paths="true"
+    )
+    client = await make_client(proxy)
+    await client.get("http://a.elsewhere/x?y")
+    await client.get("http://B.elsewhere:81", method="OPTIONS")
+    await client.get("http://c.elsewhere:22/")
+    await client.connect("d.elsewhere:444")
+    entries = await access_log.all_entries(proxy)
+
+    assert [(entry["origin"], entry["path"], entry["via"]) for entry in entries] == [
+        ("http://a.elsewhere:80", "/x?y", "new"),
+        ("http://b.elsewhere:81", "*", "reused"),
+        ("http://c.elsewhere:22", "/", "none"),
+        ("d.elsewhere:444", None, "none"),
+    ]
+
+
 async def test_a_parent_that_moves_is_followed(behind, make_client, make_parent, names):
     """Idle connections to an address that its name no longer has are closed."""
     parent = await make_parent()

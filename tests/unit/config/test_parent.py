@@ -44,7 +44,7 @@ def test_a_url_is_read(url, host, port):
         ("user:p@ss/word?#", b"user:p@ss/word?#"),
         ("user:p:w", b"user:p:w"),
         ("domain%5Cuser:p", b"domain\\user:p"),
-        ("caf\u00e9:p", b"caf\xc3\xa9:p"),
+        ("J\u00f6rg:p", b"J\xc3\xb6rg:p"),
         ("100%:p", b"100%:p"),
     ],
 )
