@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run demo format lint types arch test check bench bench-quick bench-revisions image clean
+.PHONY: install run demo format lint types arch test check bench bench-quick bench-scaling bench-revisions image lock clean
 
 install: $(STAMP)
 
@@ -57,6 +57,14 @@ bench-revisions: install
 
 image:
 	docker build -t reuse-proxy .
+
+# What the image installs: one version each, with the hashes of all its files.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
+
+lock: install # UPGRADE=--upgrade takes newer versions
+	$(LOCK) -o deploy/requirements.lock pyproject.toml
+	$(LOCK) -o deploy/build.lock --group build
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage* dist
