@@ -158,9 +158,8 @@ class Service:
         """The admin listener's URL."""
         return f"http://{self.admin_address}"
 
-    @property
-    def clients(self) -> int:
-        """How many clients are connected."""
+    async def clients(self) -> int:
+        """Return how many clients are connected."""
         return len(self.server.connections)
 
     def report(self) -> "Report":

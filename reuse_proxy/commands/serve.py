@@ -104,7 +104,7 @@ async def _serve(
         manager.stopping("finishing exchanges")
         log.info(
             "stopping: %d clients may finish within %g s; a second signal ends at once",
-            service.clients,
+            await service.clients(),
             service.reloads.loaded.settings.shutdown_timeout,
         )
         finished = await _drain(service, second)

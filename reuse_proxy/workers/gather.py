@@ -52,7 +52,8 @@ async def ask(
         ):
             return Answer(response.status, await response.read())
     except (OSError, TimeoutError, aiohttp.ClientError) as exc:
-        _log(logging.WARNING, "%s does not answer: %r", worker.name, exc)
+        if worker.serving:
+            _log(logging.WARNING, "%s does not answer: %r", worker.name, exc)
         return None
 
 
@@ -113,6 +114,7 @@ class Gatherer:
                 self._ended_ledger, worker.state, labels=self._clients, ended=True
             )
             worker.state = None
+        worker.buried = True
 
     def _add_up(self) -> None:
         tally, ledger = self._ended.copy(), self._empty_ledger()
@@ -133,6 +135,6 @@ class Gatherer:
 
 
 async def _read(worker: "WorkerProcess") -> None:
-    state = await ask_json(worker, STATE_PATH) if worker.ready.is_set() else None
-    if state is not None:
+    state = await ask_json(worker, STATE_PATH) if worker.serving else None
+    if state is not None and not worker.buried:
         worker.state = state

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ class WorkerProcess:
     Attributes:
         ready: it has said that it serves.
         silent: how often it has been found not to have said that it lives.
+        buried: it has ended, and what it has counted is kept elsewhere.
         reading: which settings it goes by, or begins with.
         state: what it has told of itself last.
     """
@@ -40,21 +42,34 @@ class WorkerProcess:
         self.reading = reading
         self.ready = asyncio.Event()
         self.silent = 0
+        self.buried = False
         self.state: Mapping[str, Any] | None = None
         self._told = Path(assignment.admin).with_suffix(".notify")
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it."""
+        """Start it.
+
+        Raises:
+            OSError: there is no process, file or memory to be had.
+        """
         self._hearing = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._hearing.settimeout(0)
         self._hearing.bind(str(self._told))
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._hearing, self._hear)
+        try:
+            self._process = await self._started()
+        except BaseException:
+            self.close()
+            raise
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        self._began = time.monotonic()
         environment = {k: v for k, v in os.environ.items() if k not in _OTHERS}
         environment["NOTIFY_SOCKET"] = str(self._told)
         environment["WATCHDOG_USEC"] = str(int(WATCHDOG_S * 1e6))
-        self._process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *own_command(sys.executable, sys.orig_argv, sys.argv),
             *("serve", "--worker", str(self.assignment)),
             stdin=asyncio.subprocess.PIPE,
@@ -74,9 +89,19 @@ class WorkerProcess:
         return self.assignment.index + 1
 
     @property
+    def age(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self._began
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         return self._running.pid
+
+    @property
+    def serving(self) -> bool:
+        """Whether it serves, as far as is known."""
+        return self.ready.is_set() and self._running.returncode is None
 
     @property
     def _running(self) -> asyncio.subprocess.Process:
@@ -141,6 +166,8 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Hear no more of it."""
+        if self._hearing.fileno() < 0:
+            return
         self._loop.remove_reader(self._hearing)
         self._hearing.close()
         for path in (self._told, Path(self.assignment.admin)):

@@ -31,20 +31,21 @@ class Labels:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._admitted = {OTHER}
+        self._admitted = 0
+        self._known = {OTHER: OTHER}
 
     def admit(self, value: str) -> str:
         """Return a value, or ``other`` past the bound; always the same for one value.
 
-        But for one that was ``other``, after the bound has been raised: it gets a
-        series for what is counted from then on only once the workers begin anew.
+        A series that was split off later, after the bound was raised, would let the
+        sum of the others fall.  What is known is bounded by each worker's own labels.
         """
-        if value in self._admitted:
-            return value
-        if len(self._admitted) > self.most:
-            return OTHER
-        self._admitted.add(value)
-        return value
+        known = self._known.get(value)
+        if known is None:
+            room = self._admitted < self.most
+            self._admitted += room
+            known = self._known[value] = value if room else OTHER
+        return known
 
 
 class Tally:

@@ -1,7 +1,7 @@
 """The admin listener's views of all workers as one proxy."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from reuse_proxy.admin.clients import client_metrics, clients_view
 from reuse_proxy.admin.families import PREFIX, counter, gauge
@@ -10,48 +10,29 @@ from reuse_proxy.admin.reloads import reload_metrics
 from reuse_proxy.workers.gather import ask_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
     from reuse_proxy.reload import Change, Reloads
     from reuse_proxy.report.document import Report
+    from reuse_proxy.workers.crew import Crew
     from reuse_proxy.workers.gather import Gatherer
-    from reuse_proxy.workers.process import WorkerProcess
 
 _VERDICTS: Final = PREFIX + "client_leak_verdict"
-
-
-class Supervised(Protocol):
-    """What is seen of a supervisor."""
-
-    reloads: "Reloads"
-    gatherer: "Gatherer"
-    restarts: int
-
-    @property
-    def stopping(self) -> bool:
-        """Whether nothing more is accepted."""
-
-    @property
-    def wanted(self) -> int:
-        """How many workers there should be."""
-
-    @property
-    def workers(self) -> "Sequence[WorkerProcess]":
-        """The processes that there are."""
 
 
 class GatheredViews:
     """The views of a supervisor and its workers."""
 
-    def __init__(self, supervisor: Supervised) -> None:
-        self._supervisor = supervisor
-        self._gatherer = supervisor.gatherer
+    def __init__(self, crew: "Crew", gatherer: "Gatherer", reloads: "Reloads") -> None:
+        self._crew = crew
+        self._gatherer = gatherer
+        self._reloads = reloads
 
     def ready(self) -> bool:
         """Whether some worker accepts requests; the others' wait for theirs."""
-        return bool(self._serving()) and not self._supervisor.stopping
+        return bool(self._crew.serving) and not self._crew.stopping.is_set()
 
     async def metrics(self) -> "Iterable[Metric]":
         """Add up; what is judged or is the supervisor's own is not a sum."""
@@ -64,8 +45,8 @@ class GatheredViews:
         for family in client_metrics(self._gatherer.reporter):
             if family.name == _VERDICTS:
                 yield family
-        yield from reload_metrics(self._supervisor.reloads)
-        serving, wanted = len(self._serving()), self._supervisor.wanted
+        yield from reload_metrics(self._reloads)
+        serving, wanted = len(self._crew.serving), self._crew.size
         yield gauge(
             "workers",
             "Worker processes by state",
@@ -76,12 +57,12 @@ class GatheredViews:
             "worker_restarts",
             "Worker processes that ended by themselves and were started again",
             [],
-            {(): self._supervisor.restarts},
+            {(): self._crew.restarts},
         )
 
     async def pools(self) -> dict[str, Any]:
         """List the pools of all workers, each with its worker's number."""
-        serving = self._serving()
+        serving = self._crew.serving
         found = await asyncio.gather(*(ask_json(w, "/api/v1/pools") for w in serving))
         answers = [
             (worker.number, pools)
@@ -100,8 +81,8 @@ class GatheredViews:
                 for kind in ("origins", "tunnels")
             },
             "workers": [
-                {"worker": w.number, "pid": w.pid, "serving": w.ready.is_set()}
-                for w in self._supervisor.workers
+                {"worker": w.number, "pid": w.pid, "serving": w.serving}
+                for w in self._crew.workers
             ],
         }
 
@@ -117,11 +98,8 @@ class GatheredViews:
 
     def settings(self) -> dict[str, Any]:
         """Describe the settings in effect; caps are those of all workers together."""
-        return settings_view(self._supervisor.reloads.loaded)
+        return settings_view(self._reloads.loaded)
 
     async def reload(self) -> "list[Change]":
         """Have all workers go by the settings as they are now."""
-        return await self._supervisor.reloads.reload()
-
-    def _serving(self) -> "list[WorkerProcess]":
-        return [w for w in self._supervisor.workers if w.ready.is_set()]
+        return await self._reloads.reload()

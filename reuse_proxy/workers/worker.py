@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reuse_proxy.config.address import Address
 from reuse_proxy.config.shares import shared
+from reuse_proxy.errors import SettingsError
 from reuse_proxy.systemd.activation import Activated
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ class Assignment:
     def parse(cls, text: str) -> Self:
         """Read it from the command line."""
         values = json.loads(text)
-        values["listen"], values["ports"] = map(
-            tuple, (values["listen"], values["ports"])
+        return cls(
+            *(values["index"], values["folder"], values["admin"]),
+            listen=tuple(values["listen"]),
+            ports=tuple(values["ports"]),
         )
-        return cls(**values)
 
     def __str__(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -111,10 +113,20 @@ class Assignment:
 
 
 def hand_out(loaded: "Loaded", folder: str) -> None:
-    """Put settings where workers read them, at once."""
+    """Put settings where workers read them: the whole, or nothing.
+
+    Raises:
+        SettingsError: the folder cannot be written to.
+    """
     new = _file(folder).with_suffix(".new")
-    new.write_bytes(pickle.dumps(loaded))
-    new.replace(_file(folder))
+    try:
+        new.write_bytes(pickle.dumps(loaded))
+        new.replace(_file(folder))
+    except OSError as exc:
+        raise SettingsError(
+            f"The settings cannot be handed to workers: {folder} cannot be written to"
+            f" ({exc.strerror}); set TMPDIR to a folder that can."
+        ) from exc
 
 
 def _file(folder: str) -> Path:
