@@ -90,11 +90,12 @@ class WorkerSockets:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         port = address.port
-        for family, host in dict.fromkeys((info[0], info[4][0]) for info in found):
-            group = [self._bound(family, (host, port), first=True)]
+        for family, where in dict.fromkeys((info[0], info[4]) for info in found):
+            host, _, *scope = where
+            group = [self._bound(family, (host, port, *scope), first=True)]
             port = group[0].getsockname()[1]
             group += [
-                self._bound(family, (host, port), first=False)
+                self._bound(family, (host, port, *scope), first=False)
                 for _ in range(1, self._workers)
             ]
             for sock in group:
@@ -103,7 +104,7 @@ class WorkerSockets:
         self.addresses.append(Address(address.host, port))
 
     def _bound(
-        self, family: int, where: tuple[str | int, int], *, first: bool
+        self, family: int, where: tuple[str | int, ...], *, first: bool
     ) -> socket.socket:
         """Bind a socket; the first only if nobody else has the port.
 
