@@ -112,6 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=start)
         if start is not _demo:
             _add_settings(command)
+        if start is _serve:  # what a supervisor tells a worker; not for people
+            command.add_argument("--worker", help=argparse.SUPPRESS)
     for name, summary, add_arguments in (
         ("run", "run one command with a private proxy, and report", run.add_arguments),
         ("report", "print who leaks, and how to fix it", report.add_arguments),
@@ -176,7 +178,7 @@ def _load(arguments: argparse.Namespace) -> Loaded:
 def _serve(arguments: argparse.Namespace) -> int:
     from reuse_proxy.commands import serve
 
-    return serve.run(lambda: _load(arguments))
+    return serve.run(lambda: _load(arguments), worker=arguments.worker)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ class Listeners:
         await self._runner.setup()
         self.adopted = bool(sockets)
         for sock in sockets:
-            address = _address_of(sock)
+            address = address_of(sock)
             if not address.is_loopback and not allowed:
                 raise self._exposed(address)
             await web.SockSite(self._runner, sock, backlog=self._backlog).start()
@@ -111,7 +111,8 @@ class Listeners:
         return {address.port for address in self.addresses if address.path is None}
 
 
-def _address_of(sock: socket.socket) -> Address:
+def address_of(sock: socket.socket) -> Address:
+    """Tell where a socket listens."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         # An abstract name begins with a zero byte, which people write as "@".

@@ -74,13 +74,15 @@ def files(loaded: "Loaded") -> "tuple[TlsContexts, Authority | None]":
 
 def interceptor(
     settings: "Settings",
-    local_ca: "Authority",
+    local_ca: "Authority | None",
     *,
     session: "UpstreamSession",
     tasks: "TaskSet",
     advice: str | None,
-) -> Interceptor:
-    """Make what opens CONNECT requests with the local CA."""
+) -> Interceptor | None:
+    """Make what opens CONNECT requests with the local CA, where there is one."""
+    if local_ca is None:
+        return None
     from reuse_proxy.ca.leaves import Leaves  # noqa: PLC0415 - slow, and opt-in
 
     return Interceptor(

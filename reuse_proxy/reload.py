@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Listeners are open, and what looks up processes is begun or not.
-FIXED: Final = ("listen", "admin", "client_processes")
+# Listeners are open, processes run, and what looks up processes is begun or not.
+FIXED: Final = ("listen", "admin", "workers", "client_processes")
 
 
 class Change(NamedTuple):

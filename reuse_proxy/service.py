@@ -8,6 +8,7 @@ from aiohttp import web
 
 from reuse_proxy.admin.app import Admin
 from reuse_proxy.admin.sources import Sources
+from reuse_proxy.admin.views import LocalViews
 from reuse_proxy.downstream.access import AccessList
 from reuse_proxy.downstream.admission import Admission
 from reuse_proxy.downstream.callers import Callers
@@ -98,8 +99,8 @@ class Service:
         self._reporter = Reporter(self.session, self.ledger, thresholds(settings))
         again = read or (lambda: loaded)
         self.reloads = Reloads(loaded, read=again, apply=self._apply)
-        self._admin = self._make_admin()
         self._activated = activated or Activated()
+        self._admin = self._make_admin()
         self._proxy_listeners = Listeners(
             web.ServerRunner(self.server),
             setting="listen",
@@ -127,8 +128,7 @@ class Service:
         Raises:
             SettingsError: an address cannot be listened on.
         """
-        given = self._activated
-        settings = self._settings
+        given, settings = self._activated, self._settings
         await self._admin_listeners.start(
             [settings.admin],
             [given.admin] if given.admin else [],
@@ -157,6 +157,10 @@ class Service:
     def admin_url(self) -> str:
         """The admin listener's URL."""
         return f"http://{self.admin_address}"
+
+    async def clients(self) -> int:
+        """Return how many clients are connected."""
+        return len(self.server.connections)
 
     def report(self) -> "Report":
         """Return who leaks, what it cost and how to fix it, so far."""
@@ -227,17 +231,13 @@ class Service:
         )
 
     def _make_admin(self) -> Admin:
+        parts = self.session, self.stall_watch, self.tunnels
+        sources = Sources(*parts, self._reporter, self.reloads, self._lines)
+        views = LocalViews(sources, ready=lambda: not self.server.draining)
         return Admin(
-            Sources(
-                self.session,
-                self.stall_watch,
-                self.tunnels,
-                self._reporter,
-                self.reloads,
-                self._lines,
-            ),
+            views,
             access=AccessList(self._settings.allow_admin),
-            ready=lambda: not self.server.draining,
+            state=views.state if self._activated.supervised else None,
         )
 
     async def _apply(self, loaded: "Loaded") -> None:
@@ -283,8 +283,6 @@ class Service:
     def _interceptor(
         self, settings: "Settings", local_ca: "Authority | None"
     ) -> "Interceptor | None":
-        if local_ca is None:
-            return None
         return interceptor(
             settings,
             local_ca,
@@ -294,7 +292,8 @@ class Service:
         )
 
     def _own_ports(self) -> frozenset[int]:
-        return frozenset(self._proxy_listeners.ports | self._admin_listeners.ports)
+        ours = self._proxy_listeners.ports | self._admin_listeners.ports
+        return self._activated.ports | ours
 
     def __repr__(self) -> str:
         return f"<Service {[*map(str, self.listening)]} {self.session!r}>"

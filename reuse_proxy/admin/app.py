@@ -7,21 +7,17 @@ A browser's cross-site request, or one that came by a rebound name, is refused.
 import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from reuse_proxy.admin.clients import clients_view
 from reuse_proxy.admin.metrics import make_registry
-from reuse_proxy.admin.pools import pools_view, settings_view
 from reuse_proxy.errors import SettingsError
 from reuse_proxy.limited import LimitedLog
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
-    from reuse_proxy.admin.sources import Sources
+    from reuse_proxy.admin.views import Views
     from reuse_proxy.downstream.access import AccessList
 
 log = logging.getLogger(__name__)
@@ -32,6 +28,7 @@ _unparsed_log.propagate = False
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+STATE_PATH: Final = "/internal/state"
 _INDEX: Final = """\
 reuse-proxy admin
 
@@ -47,20 +44,25 @@ reuse-proxy admin
 
 
 class Admin:
-    """The endpoints over one proxy."""
+    """The endpoints over one proxy.
+
+    Args:
+        views: what they show.
+        access: who may use them.
+        state: what a supervisor adds up; only a worker serves it, and only to that.
+    """
 
     def __init__(
         self,
-        sources: "Sources",
+        views: "Views",
         *,
         access: "AccessList",
-        ready: Callable[[], bool],
+        state: Callable[[], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
-        self._sources = sources
+        self._views = views
         self.access = access
-        self._ready = ready
+        self._state = state
         self._log = LimitedLog(log)
-        self._registry: CollectorRegistry = make_registry(sources)
 
     def runner(self) -> web.AppRunner:
         """Return what serves the application."""
@@ -80,6 +82,8 @@ class Admin:
         app.router.add_get("/api/v1/report", self._report)
         app.router.add_get("/api/v1/settings", self._settings)
         app.router.add_post("/api/v1/reload", self._reload)
+        if self._state is not None:
+            app.router.add_get(STATE_PATH, self._own_state)
         return app
 
     @web.middleware
@@ -118,38 +122,41 @@ class Admin:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
+        registry = make_registry(await self._views.metrics())
         return web.Response(
-            body=encoder(self._registry), headers={"Content-Type": content_type}
+            body=encoder(registry), headers={"Content-Type": content_type}
         )
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        if self._ready():
+        if self._views.ready():
             return web.Response(text="ready\n")
         return web.Response(status=503, text="stopping\n")
 
     async def _pools(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            pools_view(self._sources.session, self._sources.tunnels)
-        )
+        return web.json_response(await self._views.pools())
 
     async def _clients(self, _: web.Request) -> web.Response:
-        return web.json_response(clients_view(self._sources.reporter))
+        return web.json_response(await self._views.clients())
 
     async def _report(self, _: web.Request) -> web.Response:
-        return web.json_response(self._sources.reporter.report())
+        return web.json_response(await self._views.report())
 
     async def _settings(self, _: web.Request) -> web.Response:
-        return web.json_response(settings_view(self._sources.reloads.loaded))
+        return web.json_response(self._views.settings())
 
     async def _reload(self, _: web.Request) -> web.Response:
         try:
-            found = await self._sources.reloads.reload()
+            found = await self._views.reload()
         except SettingsError as exc:
             return web.Response(status=422, text=f"{exc}\n")
         return web.json_response({"changed": [change._asdict() for change in found]})
+
+    async def _own_state(self, _: web.Request) -> web.Response:
+        assert self._state is not None  # noqa: S101 - else there is no such route
+        return web.json_response(await self._state())
 
 
 def _is_loopback(remote: str | None) -> bool:

@@ -1,7 +1,7 @@
 """Plain numbers as Prometheus' metric families."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -51,3 +51,15 @@ def histogram(
             [value] if labels else [], list(histogram.buckets()), histogram.sum
         )
     return family
+
+
+def plain(family: "Metric") -> dict[str, Any]:
+    """Return a family as JSON has it."""
+    return {
+        "name": family.name,
+        "text": family.documentation,
+        "type": family.type,
+        "samples": [
+            [sample.name, sample.labels, sample.value] for sample in family.samples
+        ],
+    }

@@ -5,7 +5,7 @@ the request path knows of prometheus_client (design D11).
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -276,8 +276,19 @@ class ProxyCollector(Collector):
         )
 
 
-def make_registry(sources: "Sources") -> CollectorRegistry:
-    """Return a registry of its own with the collector in it."""
+class _Collected(Collector):
+    """Families that have been read already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self._families
+
+
+def make_registry(families: Iterable[Metric]) -> CollectorRegistry:
+    """Return what an encoder takes; to be read once."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ProxyCollector(sources))
+    registry.register(_Collected(families))
     return registry

@@ -18,34 +18,44 @@ from reuse_proxy.service import Service
 from reuse_proxy.systemd.activation import Activated
 from reuse_proxy.systemd.notify import Notifier
 from reuse_proxy.tasks import TaskSet
+from reuse_proxy.workers.worker import Assignment
 
 if TYPE_CHECKING:
     from reuse_proxy.config.loading import Loaded
+    from reuse_proxy.workers.supervisor import Supervisor
 
 log = logging.getLogger("reuse_proxy")
 
 
-def run(read: "Callable[[], Loaded]") -> int:
+def run(read: "Callable[[], Loaded]", *, worker: str | None = None) -> int:
     """Serve; return 0 when every exchange could finish, 1 when some were cut off.
 
     Args:
         read: reads the settings, now and at each reload.
+        worker: what a supervisor tells this process, if it is one of its workers.
 
     Raises:
         SettingsError: they cannot be used.
     """
     program.occupy_standard_streams()
+    assignment = None if worker is None else Assignment.parse(worker)
+    if assignment is not None:
+        read = assignment.read
     loaded = read()
+    name = "" if assignment is None else f"{assignment.name}: "
     logging.basicConfig(
-        level=logging.INFO,
+        level=logging.WARNING if name else logging.INFO,
         stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(message)s",
+        format=f"%(asctime)s %(levelname)s {name}%(message)s",
     )
     logging.getLogger("asyncio").addFilter(LimitFilter())
     for warning in loaded.warnings:
         log.warning("%s", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(loaded, read))
+        code = runner.run(_serve(loaded, read, assignment))
+        if assignment is not None:
+            assignment.hear_no_more()
+        return code
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -64,26 +74,27 @@ def access_lines() -> contextlib.AbstractAsyncContextManager[Lines | None]:
     return Lines(sys.stdout.fileno(), name="the access log")
 
 
-async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]") -> int:
-    loop = asyncio.get_running_loop()
+async def _serve(
+    loaded: "Loaded", read: "Callable[[], Loaded]", assignment: Assignment | None
+) -> int:
     first, second = asyncio.Event(), asyncio.Event()
-
-    def stop() -> None:
-        (second if first.is_set() else first).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
     manager = Notifier.from_environment(os.environ)
-    activated = Activated.take(os.environ)
     reloading = TaskSet()
+    if assignment is None:
+        _stop_on_signals(first, second)
+        activated = Activated.take(os.environ)
+    else:
+        assignment.obey(first, second)
+        activated = assignment.activated()
     async with (
         access_lines() as lines,
-        Service(loaded, activated=activated, read=read, lines=lines) as service,
+        _serving(loaded, activated=activated, read=read, lines=lines) as service,
     ):
-        loop.add_signal_handler(
-            signal.SIGHUP,
-            lambda: reloading.start(_reload(service, manager), name="reload"),
-        )
+        if assignment is None:
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP,
+                lambda: reloading.start(_reload(service, manager), name="reload"),
+            )
         manager.ready(_told(service))
         log.info("%s", _told(service))
         # What start-up made stays for good; the collector need not look at it again.
@@ -96,7 +107,7 @@ async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]") -> int:
         manager.stopping("finishing exchanges")
         log.info(
             "stopping: %d clients may finish within %g s; a second signal ends at once",
-            len(service.server.connections),
+            await service.clients(),
             service.reloads.loaded.settings.shutdown_timeout,
         )
         finished = await _drain(service, second)
@@ -106,12 +117,35 @@ async def _serve(loaded: "Loaded", read: "Callable[[], Loaded]") -> int:
         return 0 if finished else 1
 
 
-def _told(service: Service) -> str:
+def _stop_on_signals(first: asyncio.Event, second: asyncio.Event) -> None:
+    def stop() -> None:
+        (second if first.is_set() else first).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def _serving(
+    loaded: "Loaded",
+    *,
+    activated: Activated,
+    read: "Callable[[], Loaded]",
+    lines: Lines | None,
+) -> "Service | Supervisor":
+    """Return what serves: this process, or workers of it."""
+    if loaded.settings.workers == 1 or activated.supervised:
+        return Service(loaded, activated=activated, read=read, lines=lines)
+    from reuse_proxy.workers.supervisor import Supervisor  # noqa: PLC0415 - opt-in
+
+    return Supervisor(loaded, activated=activated, read=read)
+
+
+def _told(service: "Service | Supervisor") -> str:
     listening = ", ".join(map(str, service.listening))
     return f"listening on {listening}; admin on {service.admin_address}"
 
 
-async def _reload(service: Service, manager: Notifier) -> None:
+async def _reload(service: "Service | Supervisor", manager: Notifier) -> None:
     manager.reloading()
     # It has been logged why.
     with contextlib.suppress(SettingsError):
@@ -119,7 +153,7 @@ async def _reload(service: Service, manager: Notifier) -> None:
     manager.ready(_told(service))
 
 
-async def _drain(service: Service, second: asyncio.Event) -> bool:
+async def _drain(service: "Service | Supervisor", second: asyncio.Event) -> bool:
     """Drain until done, or until a second signal comes."""
     finished = False
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from reuse_proxy.config.machine import too_many_files
 from reuse_proxy.config.settings import Settings, kind_of
+from reuse_proxy.config.shares import too_small
 from reuse_proxy.config.sources import (
     DEFAULT,
     Given,
@@ -68,9 +69,12 @@ def load(
     }
     _raise_all(_exposures(settings, sources))
     _raise_all(_clashes(settings))
+    _raise_all(too_small(settings, sources))
     warnings = (
         *_never_reached(settings, sources),
-        *too_many_files(settings.max_clients, settings.max_sockets),
+        *too_many_files(
+            settings.max_clients, settings.max_sockets, processes=settings.workers
+        ),
     )
     return Loaded(settings, sources, warnings)
 

@@ -17,13 +17,16 @@ def default_max_clients() -> int:
     return _share_of_open_files(4096, eighths=5)
 
 
-def too_many_files(max_clients: int, max_sockets: int) -> Iterator[str]:
-    """Warn of caps that cannot be reached with so few open files."""
+def too_many_files(
+    max_clients: int, max_sockets: int, *, processes: int = 1
+) -> Iterator[str]:
+    """Warn of caps that cannot be reached with so few open files in each process."""
     limit = _open_files_limit()
-    if limit is not None and max_clients + max_sockets > limit:
+    if limit is not None and max_clients + max_sockets > limit * processes:
+        who = "this process" if processes == 1 else f"{processes} workers"
         yield (
             f"max_clients = {max_clients} and max_sockets = {max_sockets} are more than"
-            f" the {limit} open files that this process may have; raise that limit"
+            f" the {limit * processes} open files that {who} may have; raise that limit"
             " (ulimit -n) or lower the settings."
         )
 

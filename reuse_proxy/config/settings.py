@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     allow_admin: Annotated[tuple[Network, ...], Networks("loopback")] = Field(
         (), description="networks that may read the admin listener"
     )
+    workers: Annotated[int, Count("processes", high=64)] = Field(
+        1,
+        description="processes that share the listeners and divide the caps, each with"
+        " pools of its own",
+    )
     max_sockets: Annotated[int, Count("sockets")] = Field(
         default_factory=default_max_sockets,
         description="hard cap on sockets to all origins, idle ones included;"

@@ -1,7 +1,8 @@
 """What is counted for one client: plain integers, and the processes seen behind it."""
 
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 _MAX_PROCESSES: Final = 5
 _MAX_TUNNEL_ORIGINS: Final = 8
@@ -140,6 +141,33 @@ class Account:
         self.aborts.update(other.aborts)
         self.misses.update(other.misses)
         self.opened_at = max(self.opened_at, other.opened_at)
+
+    def plain(self) -> dict[str, Any]:
+        """Return what adds up, as JSON has it; :meth:`add_plain` reads it."""
+        return {
+            "name": self.name,
+            "product": self.product,
+            "label": self.label,
+            "sums": {counted: getattr(self, counted) for counted in _SUMS},
+            "aborts": self.aborts,
+            "misses": self.misses,
+            "processes": self.processes,
+            "tunnel_origins": self.tunnel_origins,
+        }
+
+    def add_plain(self, plain: Mapping[str, Any]) -> None:
+        """Add what another process has counted for the same client."""
+        for counted, number in plain["sums"].items():
+            setattr(self, counted, getattr(self, counted) + number)
+        self.aborts.update(plain["aborts"])
+        self.misses.update(plain["misses"])
+        for command, pid in plain["processes"].items():
+            self.note_process(pid, command)
+        known = self.tunnel_origins
+        for origin, (tunnels, brief) in plain["tunnel_origins"].items():
+            if origin in known or len(known) < _MAX_TUNNEL_ORIGINS:
+                before, brief_before = known.get(origin, (0, 0))
+                known[origin] = before + tunnels, brief_before + brief
 
     def __repr__(self) -> str:
         return (

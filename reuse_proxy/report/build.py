@@ -1,6 +1,6 @@
 """Reads a report off the ledger and the session; changes nothing."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from reuse_proxy.ledger.family import recognise
 from reuse_proxy.ledger.fixes import fix_for
@@ -19,11 +19,13 @@ from reuse_proxy.report.document import (
 )
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
     from reuse_proxy.ledger.account import Account
     from reuse_proxy.ledger.ledger import Ledger
     from reuse_proxy.ledger.verdict import Thresholds
-    from reuse_proxy.upstream.session import UpstreamSession
-    from reuse_proxy.upstream.stats import OriginStats
+    from reuse_proxy.upstream.stats import OriginStats, SessionStats
 
 # More than this share of requests with Connection: close is the cause of the leak.
 _CLOSING: Final = 0.5
@@ -31,11 +33,26 @@ _CLOSING: Final = 0.5
 _ADDED_UP: Final = "Clients that came seldom, added up; they are not judged together."
 
 
+class Session(Protocol):
+    """What is read off a session, or off the sums of several."""
+
+    @property
+    def stats(self) -> "SessionStats":
+        """The numbers by origin."""
+
+    @property
+    def clock(self) -> "Callable[[], float]":
+        """Tells the time in seconds."""
+
+    def states(self) -> "Counter[tuple[str, ...]]":
+        """Count sockets by origin label and state."""
+
+
 class Reporter:
     """Judges the clients of one proxy, and reports."""
 
     def __init__(
-        self, session: "UpstreamSession", ledger: "Ledger", thresholds: "Thresholds"
+        self, session: Session, ledger: "Ledger", thresholds: "Thresholds"
     ) -> None:
         self._session = session
         self.ledger = ledger

@@ -23,10 +23,17 @@ _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """The sockets by what they are for."""
+    """The sockets by what they are for.
+
+    Attributes:
+        ports: where the same service listens otherwise, in another process.
+        supervised: this process is one of several, which another one adds up.
+    """
 
     listen: tuple[socket.socket, ...] = ()
     admin: socket.socket | None = None
+    ports: frozenset[int] = frozenset()
+    supervised: bool = False
 
     @classmethod
     def take(

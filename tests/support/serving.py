@@ -71,6 +71,7 @@ async def serving(
     *flags: str,
     program: tuple[str, ...] = ("-m", "reuse_proxy"),
     stdout: int | None = None,
+    own_group: bool = False,
 ) -> AsyncIterator[Serving]:
     """Start the process on free ports; end it by its id."""
     environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
@@ -78,6 +79,7 @@ async def serving(
         *(sys.executable, *program, "serve"),
         *("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *flags),
         stdout=stdout,
+        start_new_session=own_group,
         stderr=asyncio.subprocess.PIPE,
         env=environment,
     )
