@@ -37,7 +37,7 @@ COPY --from=build --chown=65532:65532 /state /var/lib/reuse-proxy
 
 # A number, because Kubernetes' runAsNonRoot does not look names up.  The root may be
 # read-only: `serve` writes no file.  Only `intercept` wants more, a tmpfs on /tmp and
-# a volume on /var/lib/reuse-proxy.
+# a volume on /var/lib/reuse-proxy; and `workers`, the tmpfs alone.
 USER 65532:65532
 
 # The defaults are a sidecar's: programs that share this container's network
