@@ -72,8 +72,7 @@ async def test_an_origin_that_is_up_again_is_found_by_one_dial(
         )
         assert [answer.status for answer in answers] == [200] * 10
         assert origin.accepted <= 10
-
-    assert await breaker(proxy, url) == 0
+        assert await breaker(proxy, url) == 0
 
 
 async def test_a_tunnel_is_refused_at_once_too(make_proxy, make_client, nobodys):
