@@ -172,7 +172,7 @@ async def test_a_signal_drains_all_workers(local):
 
     assert bodies == [b"abcd"] * 12
     assert ready.status == 503
-    assert code == 0
+    assert code == 0, server.log
     await gone(pids)
     assert not folder.exists()
 
@@ -220,7 +220,7 @@ async def test_ctrl_c_reaches_the_supervisor_alone(local):
         code = await server.exit_code()
 
     assert body == b"abcd"
-    assert code == 0
+    assert code == 0, server.log
 
 
 async def test_a_signal_to_every_process_drains_too(local):
@@ -237,7 +237,7 @@ async def test_a_signal_to_every_process_drains_too(local):
         code = await server.exit_code()
 
     assert body == b"abcd"
-    assert code == 0
+    assert code == 0, server.log
 
 
 async def caps(server, local):

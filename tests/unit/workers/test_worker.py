@@ -60,3 +60,14 @@ def test_a_worker_takes_its_sockets_and_passes_them_on_to_nobody():
             assert listener.gettimeout() == 0
             assert not listener.get_inheritable()
     assert (taken.admin, taken.ports, taken.supervised) == (None, {5}, True)
+
+
+def test_a_worker_knows_secrets_that_are_never_shown(tmp_path):
+    """The parent proxy's credentials, which no printed setting has."""
+    loaded = load({"parent_proxy": "http://me:secret@corp.test:3128"}, {})
+    hand_out(loaded, str(tmp_path))
+
+    assert assignment(tmp_path, index=0).read().settings.parent_proxy == (
+        loaded.settings.parent_proxy
+    )
+    assert not any("secret" in row.value for row in loaded.effective())
