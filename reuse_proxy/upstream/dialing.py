@@ -20,7 +20,11 @@ _OUR_ERROR: Final = "This is an error of reuse-proxy itself; see its log."
 
 
 class Dialing:
-    """Dials in tasks of their own; each ends in ``opened`` or ``failed``, once."""
+    """Dials in tasks of their own; each ends in ``opened`` or ``failed``, once.
+
+    ``opened`` is told when the dial began, in seconds of the loop, and how many of them
+    TCP and TLS took: name look-ups and the loading of authorities are not among these.
+    """
 
     def __init__(
         self,
@@ -28,7 +32,7 @@ class Dialing:
         owner: "ConnectionOwner",
         *,
         tasks: TaskSet,
-        opened: "Callable[[UpstreamConnection, float], None]",
+        opened: "Callable[[UpstreamConnection, float, float], None]",
         failed: "Callable[[OriginPool, ProxyError], None]",
     ) -> None:
         self._dialer = dialer
@@ -49,6 +53,7 @@ class Dialing:
         await self._adoptions.join()
 
     async def _dial(self, pool: "OriginPool") -> None:
+        began = self._loop.time()
         try:
             dialled = await self._dialer.dial(pool.origin)
         except BaseException as exc:
@@ -57,11 +62,16 @@ class Dialing:
                 raise
         else:
             self._adoptions.start(
-                self._adopt(pool, *dialled), name=f"adopt {pool.origin}"
+                self._adopt(pool, *dialled, began=began), name=f"adopt {pool.origin}"
             )
 
     async def _adopt(
-        self, pool: "OriginPool", sock: "socket.socket", seconds: float
+        self,
+        pool: "OriginPool",
+        sock: "socket.socket",
+        seconds: float,
+        *,
+        began: float,
     ) -> None:
         """Hand a connected socket over to the loop, which must not be cancelled."""
         try:
@@ -76,7 +86,7 @@ class Dialing:
             if not isinstance(exc, ProxyError):
                 raise
             return
-        self._opened(connection, seconds + tls_seconds)
+        self._opened(connection, began, seconds + tls_seconds)
 
     def _fail(self, pool: "OriginPool", exc: BaseException) -> None:
         error = exc if isinstance(exc, ProxyError) else ProxyError(_OUR_ERROR)

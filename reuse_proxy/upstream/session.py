@@ -114,6 +114,8 @@ class UpstreamSession:
             loop=self._loop,
         )
         self._closed = False
+        self._objects: ReasonOf = lambda _: None
+        self._configured_at = 0.0
         self._all_gone: asyncio.Future[None] | None = None
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
 
@@ -346,9 +348,9 @@ class UpstreamSession:
 
         Args:
             options: replaces what the session was made with.
-            policy: likewise; connections to what it denies are let go of, tunnels too.
-            tls: likewise.
-            verify_anew: so are all with TLS, whose peers others have vouched for.
+            policy: connections to what it denies are let go of, tunnels too.
+            tls: for handshakes to come.
+            verify_anew: those with TLS, whose peers others vouched for, are let go of.
         """
         self._options = options
         self.stats.max_origins = options.max_origins
@@ -356,7 +358,9 @@ class UpstreamSession:
         self._patience.measured = options.limits.dial_patience is None
         self._dialer.configure(options, policy=policy, tls=tls)
         self.pool.configure(options.limits)
-        self._retire(objectionable(policy, verify_anew=verify_anew))
+        self._objects = objectionable(policy, verify_anew=verify_anew)
+        self._configured_at = self.clock()
+        self._retire(self._objects)
         self._carry_out(self.pool.sweep(self.clock()))
 
     # Inspect...
@@ -407,13 +411,17 @@ class UpstreamSession:
     def _discard(self, connection: Poolable, reason: CloseReason) -> None:
         self._carry_out(self.pool.discard(connection, reason))
 
-    def _dialed(self, connection: UpstreamConnection, seconds: float) -> None:
-        """Enter a connection into the books, ``seconds`` after its dial began."""
+    def _dialed(
+        self, connection: UpstreamConnection, began: float, seconds: float
+    ) -> None:
+        """Enter a connection into the books."""
         connection.connect_seconds = seconds
         self.pool.ages.learn_connect(connection.pool, seconds)
         lifetime = self._options.limits.max_lifetime
         spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
         connection.expires_at = connection.opened_at + lifetime * spread
+        if began <= self._configured_at:  # its dial went by other settings
+            connection.retire = self._objects(connection)
         self._carry_out(self.pool.dialed(connection, self.clock()))
 
     def _dial_failed(self, pool: OriginPool, error: ProxyError) -> None:

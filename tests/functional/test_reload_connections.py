@@ -293,3 +293,42 @@ async def test_s14_what_is_denied_now_behind_a_parent_is_let_go_of(
     assert again.status == 200
     assert parent.accepted == 2
     assert await closed(service, f"10.1.2.3:{origin.port}") == {"policy": 1}
+
+
+async def test_s14_a_dial_that_began_before_the_reload_serves_once(
+    reloading, tls_origin, authority
+):
+    """It is in its handshake when its origin is denied: not reused, and the next is 403."""
+    service, change = reloading
+    dialled, go_on = asyncio.Event(), asyncio.Event()
+
+    async def relay(reader, writer):
+        dialled.set()
+        await go_on.wait()
+        up_reader, up_writer = await asyncio.open_connection(
+            "127.0.0.1", tls_origin.port
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(copy(reader, up_writer))
+            group.create_task(copy(up_reader, writer))
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        await change(ca_file=authority.file, originate_tls="origin.test")
+        async with Client(service.listening[0]) as client:
+            await client.send(request_bytes(f"http://origin.test:{port}/"))
+            await dialled.wait()
+            await change(deny_private="true")
+            go_on.set()
+            first = await client.response()
+            second = await client.get(f"http://origin.test:{port}/")
+
+    assert (first.status, second.status) == (200, 403)
+    assert await closed(service, f"https://origin.test:{port}") == {"policy": 1}
+
+
+async def copy(reader, writer):
+    """Copy bytes, and then the end."""
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
