@@ -47,7 +47,27 @@ def vanished(host: str, addresses: "Addresses") -> "ReasonOf":
     return reason_of
 
 
-def objectionable(policy: "DestinationPolicy", *, verify_anew: bool) -> "ReasonOf":
+class Objections:
+    """What a reload objects to: to open connections now, to others after their dial."""
+
+    def __init__(self) -> None:
+        self._reason_of: ReasonOf = lambda _: None
+        self._since = float("-inf")
+
+    def renew(
+        self, policy: "DestinationPolicy", now: float, *, verify_anew: bool
+    ) -> "ReasonOf":
+        """Object from now on, in seconds of the loop's clock; return to what."""
+        self._since = now
+        self._reason_of = _objectionable(policy, verify_anew=verify_anew)
+        return self._reason_of
+
+    def to(self, connection: "UpstreamConnection", began: float) -> CloseReason | None:
+        """Judge a connection whose dial began at a time, and went by what was then."""
+        return self._reason_of(connection) if began <= self._since else None
+
+
+def _objectionable(policy: "DestinationPolicy", *, verify_anew: bool) -> "ReasonOf":
     """Object to what the policy denies, and to TLS if that is to be verified anew."""
 
     def reason_of(connection: "UpstreamConnection") -> CloseReason | None:

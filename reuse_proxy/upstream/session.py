@@ -37,7 +37,7 @@ from reuse_proxy.upstream.drain import DrainResult, drain, is_too_big
 from reuse_proxy.upstream.endings import check_progress, closed_at_once, reason_to_close
 from reuse_proxy.upstream.patience import Patience
 from reuse_proxy.upstream.pool import Pool
-from reuse_proxy.upstream.retire import objectionable, retire, vanished
+from reuse_proxy.upstream.retire import Objections, retire, vanished
 from reuse_proxy.upstream.stats import SessionStats, count_states
 from reuse_proxy.upstream.tls import TlsContexts
 
@@ -114,8 +114,7 @@ class UpstreamSession:
             loop=self._loop,
         )
         self._closed = False
-        self._objects: ReasonOf = lambda _: None
-        self._configured_at = 0.0
+        self._objections = Objections()
         self._all_gone: asyncio.Future[None] | None = None
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
 
@@ -358,9 +357,10 @@ class UpstreamSession:
         self._patience.measured = options.limits.dial_patience is None
         self._dialer.configure(options, policy=policy, tls=tls)
         self.pool.configure(options.limits)
-        self._objects = objectionable(policy, verify_anew=verify_anew)
-        self._configured_at = self.clock()
-        self._retire(self._objects)
+        objectionable = self._objections.renew(
+            policy, self.clock(), verify_anew=verify_anew
+        )
+        self._retire(objectionable)
         self._carry_out(self.pool.sweep(self.clock()))
 
     # Inspect...
@@ -411,18 +411,15 @@ class UpstreamSession:
     def _discard(self, connection: Poolable, reason: CloseReason) -> None:
         self._carry_out(self.pool.discard(connection, reason))
 
-    def _dialed(
-        self, connection: UpstreamConnection, began: float, seconds: float
-    ) -> None:
+    def _dialed(self, made: UpstreamConnection, began: float, seconds: float) -> None:
         """Enter a connection into the books."""
-        connection.connect_seconds = seconds
-        self.pool.ages.learn_connect(connection.pool, seconds)
+        made.connect_seconds = seconds
+        self.pool.ages.learn_connect(made.pool, seconds)
         lifetime = self._options.limits.max_lifetime
         spread = self._jitter.uniform(1 - _LIFETIME_JITTER, 1 + _LIFETIME_JITTER)
-        connection.expires_at = connection.opened_at + lifetime * spread
-        if began <= self._configured_at:  # its dial went by other settings
-            connection.retire = self._objects(connection)
-        self._carry_out(self.pool.dialed(connection, self.clock()))
+        made.expires_at = made.opened_at + lifetime * spread
+        made.retire = self._objections.to(made, began)
+        self._carry_out(self.pool.dialed(made, self.clock()))
 
     def _dial_failed(self, pool: OriginPool, error: ProxyError) -> None:
         pool.stats.connect_failures[error.error] += 1
