@@ -52,10 +52,7 @@ def run(read: "Callable[[], Loaded]", *, worker: str | None = None) -> int:
     for warning in loaded.warnings:
         log.warning("%s", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        code = runner.run(_serve(loaded, read, assignment))
-        if assignment is not None:
-            assignment.hear_no_more()
-        return code
+        return runner.run(_serve(loaded, read, assignment))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -111,14 +111,6 @@ class Assignment:
 
         loop.add_reader(_STDIN, left_alone)
 
-    @staticmethod
-    def hear_no_more() -> None:
-        """Take no signal any more: the exit code shall tell how it went.
-
-        Without its event loop this process has the system's handlers, which kill.
-        """
-        signal.pthread_sigmask(signal.SIG_BLOCK, (DRAIN, END))
-
 
 def hand_out(loaded: "Loaded", folder: str) -> None:
     """Put settings where workers read them: the whole, or nothing.
