@@ -54,13 +54,22 @@ class Assignment:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read it from the command line."""
-        values = json.loads(text)
-        return cls(
-            *(values["index"], values["folder"], values["admin"]),
-            listen=tuple(values["listen"]),
-            ports=tuple(values["ports"]),
-        )
+        """Read it from the command line.
+
+        Raises:
+            SettingsError: it is not from a supervisor.
+        """
+        try:
+            values = json.loads(text)
+            return cls(
+                *(values["index"], values["folder"], values["admin"]),
+                listen=tuple(values["listen"]),
+                ports=tuple(values["ports"]),
+            )
+        except (ValueError, TypeError, KeyError):
+            raise SettingsError(
+                "--worker is what serve tells its workers; give --workers NUMBER."
+            ) from None
 
     def __str__(self) -> str:
         return json.dumps(dataclasses.asdict(self))
