@@ -178,7 +178,9 @@ def _load(arguments: argparse.Namespace) -> Loaded:
 def _serve(arguments: argparse.Namespace) -> int:
     from reuse_proxy.commands import serve
 
-    return serve.run(lambda: _load(arguments), worker=arguments.worker)
+    if arguments.worker is not None:
+        return serve.work(arguments.worker)
+    return serve.run(lambda: _load(arguments))
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -27,23 +27,34 @@ if TYPE_CHECKING:
 log = logging.getLogger("reuse_proxy")
 
 
-def run(read: "Callable[[], Loaded]", *, worker: str | None = None) -> int:
+def run(read: "Callable[[], Loaded]") -> int:
     """Serve; return 0 when every exchange could finish, 1 when some were cut off.
 
     Args:
         read: reads the settings, now and at each reload.
-        worker: what a supervisor tells this process, if it is one of its workers.
 
     Raises:
         SettingsError: they cannot be used.
     """
+    return _run(read, None)
+
+
+def work(text: str) -> int:
+    """Serve as the worker of a supervisor, by what that says; return the same.
+
+    Raises:
+        SettingsError: a socket or a file cannot be used.
+    """
+    assignment = Assignment.parse(text)
+    return _run(assignment.read, assignment)
+
+
+def _run(read: "Callable[[], Loaded]", assignment: Assignment | None) -> int:
     program.occupy_standard_streams()
-    assignment = None if worker is None else Assignment.parse(worker)
-    if assignment is not None:
-        read = assignment.read
     loaded = read()
     name = "" if assignment is None else f"{assignment.name}: "
     logging.basicConfig(
+        # What all workers do, their supervisor says.
         level=logging.WARNING if name else logging.INFO,
         stream=sys.stderr,
         format=f"%(asctime)s %(levelname)s {name}%(message)s",
@@ -52,10 +63,7 @@ def run(read: "Callable[[], Loaded]", *, worker: str | None = None) -> int:
     for warning in loaded.warnings:
         log.warning("%s", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        code = runner.run(_serve(loaded, read, assignment))
-        if assignment is not None:
-            assignment.hear_no_more()
-        return code
+        return runner.run(_serve(loaded, read, assignment))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -53,7 +53,7 @@ async def ask(
             return Answer(response.status, await response.read())
     except (OSError, TimeoutError, aiohttp.ClientError) as exc:
         if worker.serving:
-            _log(logging.WARNING, "%s does not answer: %r", worker.name, exc)
+            _log(logging.WARNING, "%s does not answer: %s", worker.name, exc)
         return None
 
 

@@ -54,13 +54,22 @@ class Assignment:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read it from the command line."""
-        values = json.loads(text)
-        return cls(
-            *(values["index"], values["folder"], values["admin"]),
-            listen=tuple(values["listen"]),
-            ports=tuple(values["ports"]),
-        )
+        """Read it from the command line.
+
+        Raises:
+            SettingsError: it is not from a supervisor.
+        """
+        try:
+            values = json.loads(text)
+            return cls(
+                *(values["index"], values["folder"], values["admin"]),
+                listen=tuple(values["listen"]),
+                ports=tuple(values["ports"]),
+            )
+        except (ValueError, TypeError, KeyError):
+            raise SettingsError(
+                "--worker is what serve tells its workers; give --workers NUMBER."
+            ) from None
 
     def __str__(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -110,14 +119,6 @@ class Assignment:
                 drain.set()
 
         loop.add_reader(_STDIN, left_alone)
-
-    @staticmethod
-    def hear_no_more() -> None:
-        """Take no signal any more: the exit code shall tell how it went.
-
-        Without its event loop this process has the system's handlers, which kill.
-        """
-        signal.pthread_sigmask(signal.SIG_BLOCK, (DRAIN, END))
 
 
 def hand_out(loaded: "Loaded", folder: str) -> None:

@@ -313,7 +313,7 @@ async def test_passed_sockets_are_shared_and_outlive_the_supervisor(local):
             assert await server.exit_code() == 0
         async with Client(address_of(proxy)) as client:
             await client.send(request_bytes(f"{local.url}/"))
-            async with activated([proxy, admin], names, *TWO) as server:
+            async with activated([proxy, admin], names) as server:
                 await server.ready()
                 body = (await client.response()).body
 

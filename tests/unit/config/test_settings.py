@@ -222,6 +222,8 @@ def test_more_connections_than_open_files_is_a_warning(monkeypatch):
         " settings."
     )
     assert load({}, {}).warnings == ()
+    several = load({"max_clients": "2000", "max_sockets": "50", "workers": "2"}, {})
+    assert "more than the 2048 open files that 2 workers may" in several.warnings[0]
 
 
 def test_an_unknown_variable_is_refused():

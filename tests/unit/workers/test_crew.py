@@ -35,6 +35,7 @@ def started_by(monkeypatch):
     return become
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_worker_that_hangs_is_ended_and_replaced(started_by):
     """One that only was not heard of for a while is not."""
     async with supervisor() as served:

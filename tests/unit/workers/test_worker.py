@@ -71,3 +71,10 @@ def test_a_worker_knows_secrets_that_are_never_shown(tmp_path):
         loaded.settings.parent_proxy
     )
     assert not any("secret" in row.value for row in loaded.effective())
+
+
+@pytest.mark.parametrize("text", ["2", "{}", "two", "[]"])
+def test_what_no_supervisor_has_said_is_refused(text):
+    """A slip of the pen for --workers."""
+    with pytest.raises(SettingsError, match="give --workers NUMBER"):
+        Assignment.parse(text)
