@@ -6,6 +6,7 @@ released, or discarded for a counted reason, exactly once.
 """
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from typing import TYPE_CHECKING, Final, assert_never, cast
@@ -327,11 +328,9 @@ class UpstreamSession:
             self._discard(connection, CloseReason.SHUTDOWN)
         self._all_gone = self._loop.create_future()
         self._tell_all_gone()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._all_gone
-        except TimeoutError:
-            pass
 
     # Change...
 
