@@ -5,6 +5,7 @@ been changed and not reloaded, or is broken, must not make one worker unlike the
 """
 
 import asyncio
+import atexit
 import dataclasses
 import json
 import logging
@@ -80,9 +81,19 @@ class Assignment:
         return f"worker {self.index + 1}"
 
     def read(self) -> "Loaded":
-        """Return the settings that this worker goes by."""
+        """Return the settings that this worker goes by.
+
+        Raises:
+            SettingsError: there are none: the supervisor has gone.
+        """
+        try:
+            plain = _file(self.folder).read_bytes()
+        except OSError as exc:
+            raise SettingsError(
+                f"{self.name} finds no settings in {self.folder} ({exc.strerror})."
+            ) from exc
         # Ours alone may write there; as text, some settings do not tell their secrets.
-        loaded: Loaded = pickle.loads(_file(self.folder).read_bytes())  # noqa: S301
+        loaded: Loaded = pickle.loads(plain)  # noqa: S301
         settings = shared(loaded.settings, index=self.index)
         settings = settings.model_copy(update={"admin": Address(path=self.admin)})
         return dataclasses.replace(loaded, settings=settings, warnings=())
@@ -115,7 +126,8 @@ class Assignment:
             if not os.read(_STDIN, 1):
                 loop.remove_reader(_STDIN)
                 log.error("the process that started this one is gone; stopping")
-                shutil.rmtree(self.folder, ignore_errors=True)
+                # At the end: one that is just starting may put its socket there still.
+                atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
                 drain.set()
 
         loop.add_reader(_STDIN, left_alone)

@@ -78,3 +78,9 @@ def test_what_no_supervisor_has_said_is_refused(text):
     """A slip of the pen for --workers."""
     with pytest.raises(SettingsError, match="give --workers NUMBER"):
         Assignment.parse(text)
+
+
+def test_a_worker_whose_supervisor_has_gone_says_so(tmp_path):
+    """With its folder; it has just been started, perhaps."""
+    with pytest.raises(SettingsError, match="worker 2 finds no settings in"):
+        assignment(tmp_path / "gone").read()
