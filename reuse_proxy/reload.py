@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Listeners are open, processes run, and what looks up processes is begun or not.
+_NOT_RELOADED: Final = "not reloaded, the settings before are in effect"
 FIXED: Final = ("listen", "admin", "workers", "client_processes")
 
 
@@ -75,9 +76,11 @@ class Reloads:
                 await self._apply(loaded)
             except SettingsError as exc:
                 self._note(ok=False)
-                log.error(  # noqa: TRY400 - the sentence says it all
-                    "not reloaded, the settings before are in effect: %s", exc
-                )
+                log.error("%s: %s", _NOT_RELOADED, exc)  # noqa: TRY400 - it says it all
+                raise
+            except Exception:
+                self._note(ok=False)
+                log.exception(_NOT_RELOADED)
                 raise
             self.loaded, self.applied_at = loaded, _now()
             self._note(ok=True)

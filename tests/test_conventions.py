@@ -90,6 +90,7 @@ COVERED_BY = {
     "upstream/refusals.py": "unit/upstream/test_pool_queue.py",
     "upstream/books.py": "unit/upstream/test_pool.py",
     "upstream/fairness.py": "unit/upstream/test_pool_queue.py",
+    "upstream/surplus.py": "functional/test_reload_connections.py",
 }
 
 # Defaults that depend on the machine, or are told in words.

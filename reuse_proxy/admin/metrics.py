@@ -175,14 +175,14 @@ class ProxyCollector(Collector):
         for pool in session.pool.origins.values():
             waiting, age = pool.waiting(session.clock())
             lengths[pool.stats.label,] += waiting
-            broken[pool.stats.label,] |= session.pool.breaker.is_open(pool)
+            broken[pool.stats.label,] |= session.pool.breaker.keeps_out(pool)
             oldest = max(oldest, age)
         yield gauge(
             "queue_length", "Requests that wait for a connection", ["origin"], lengths
         )
         yield gauge(
             "breaker_open",
-            "Whether dials have failed in a row, so that requests are refused at once",
+            "Whether dials failed in a row, and no connection is open: requests fail",
             ["origin"],
             broken,
         )

@@ -45,7 +45,7 @@ def _origin_view(
         "oldest_wait_seconds": round(oldest, 3),
         "connect_seconds": pool.connect_seconds,
         "failed_dials_in_a_row": pool.failures,
-        "breaker_open": session.pool.breaker.is_open(pool),
+        "breaker_open": session.pool.breaker.keeps_out(pool),
         "learned_idle_limit_seconds": learned if learned != float("inf") else None,
         "connections": connections,
     }

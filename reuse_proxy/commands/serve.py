@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reuse_proxy import program
-from reuse_proxy.errors import SettingsError
 from reuse_proxy.limited import LimitFilter
 from reuse_proxy.lines import Lines
 from reuse_proxy.service import Service
@@ -51,6 +50,8 @@ def work(text: str) -> int:
 
 def _run(read: "Callable[[], Loaded]", assignment: Assignment | None) -> int:
     program.occupy_standard_streams()
+    # Nothing has been read that could be read again; by default it would end us.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = read()
     name = "" if assignment is None else f"{assignment.name}: "
     logging.basicConfig(
@@ -85,11 +86,11 @@ def access_lines() -> contextlib.AbstractAsyncContextManager[Lines | None]:
 async def _serve(
     loaded: "Loaded", read: "Callable[[], Loaded]", assignment: Assignment | None
 ) -> int:
-    first, second = asyncio.Event(), asyncio.Event()
+    first, second, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
     manager = Notifier.from_environment(os.environ)
     reloading = TaskSet()
     if assignment is None:
-        _stop_on_signals(first, second)
+        _obey_signals(first, second, again)
         activated = Activated.take(os.environ)
     else:
         assignment.obey(first, second)
@@ -98,13 +99,9 @@ async def _serve(
         access_lines() as lines,
         _serving(loaded, activated=activated, read=read, lines=lines) as service,
     ):
-        if assignment is None:
-            asyncio.get_running_loop().add_signal_handler(
-                signal.SIGHUP,
-                lambda: reloading.start(_reload(service, manager), name="reload"),
-            )
         manager.ready(_told(service))
         log.info("%s", _told(service))
+        reloading.start(_reload(service, manager, again), name="reload")
         # What start-up made stays for good; the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -112,6 +109,7 @@ async def _serve(
         # a tenth of its CPU time (make bench-quick).
         gc.set_threshold(20_000, 20, 20)
         await first.wait()
+        await reloading.aclose()
         manager.stopping("finishing exchanges")
         log.info(
             "stopping: %d clients may finish within %g s; a second signal ends at once",
@@ -121,16 +119,21 @@ async def _serve(
         finished = await _drain(service, second)
         log.info("stopped%s", "" if finished else "; some exchanges were cut off")
         manager.close()
-        await reloading.aclose()
         return 0 if finished else 1
 
 
-def _stop_on_signals(first: asyncio.Event, second: asyncio.Event) -> None:
+def _obey_signals(
+    first: asyncio.Event, second: asyncio.Event, again: asyncio.Event
+) -> None:
+    """Set the events: to stop, to stop at once, to read the settings again."""
+
     def stop() -> None:
         (second if first.is_set() else first).set()
 
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
 
 
 def _serving(
@@ -153,12 +156,18 @@ def _told(service: "Service | Supervisor") -> str:
     return f"listening on {listening}; admin on {service.admin_address}"
 
 
-async def _reload(service: "Service | Supervisor", manager: Notifier) -> None:
-    manager.reloading()
-    # It has been logged why.
-    with contextlib.suppress(SettingsError):
-        await service.reloads.reload()
-    manager.ready(_told(service))
+async def _reload(
+    service: "Service | Supervisor", manager: Notifier, again: asyncio.Event
+) -> None:
+    """Reload whenever asked to; once more for all that ask meanwhile."""
+    while True:
+        await again.wait()
+        again.clear()
+        manager.reloading()
+        # It has been logged why, whatever it was; the next may succeed.
+        with contextlib.suppress(Exception):
+            await service.reloads.reload()
+        manager.ready(_told(service))
 
 
 async def _drain(service: "Service | Supervisor", second: asyncio.Event) -> bool:

@@ -129,4 +129,8 @@ def _read(settings: type[BaseSettings], path: Path, named_by: str) -> dict[str, 
         ) from exc
     except tomllib.TOMLDecodeError as exc:
         raise SettingsError(f"{named} is not TOML: {exc}; correct that line.") from exc
+    except RecursionError as exc:
+        raise SettingsError(
+            f"{named} is nested too deeply; no setting is more than a list."
+        ) from exc
     return {name: Given(value, str(path)) for name, value in values.items()}

@@ -8,7 +8,7 @@ listener's, every other one the proxy's.
 import contextlib
 import os
 import socket
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -16,8 +16,8 @@ from reuse_proxy.errors import SettingsError
 
 FIRST_FD: Final = 3
 ADMIN: Final = "admin"
-PROXY: Final = "proxy"
 _PID, _COUNT, _NAMES = "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
+_MAX_DIGITS: Final = 4
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
@@ -48,13 +48,12 @@ class Activated:
         if given[_PID] != str(os.getpid()):
             return cls()
         count = given[_COUNT]
-        if not count.isdecimal():
+        if not count.isdecimal() or len(count) > _MAX_DIGITS:
             raise SettingsError(
                 f"{_COUNT} = {count!r} (in the environment) is no number of sockets;"
                 " start the service from a socket unit, or without this variable."
             )
-        names = given[_NAMES].split(":")
-        names += [""] * (int(count) - len(names))
+        names = [*given[_NAMES].split(":"), *[""] * int(count)]
         with contextlib.ExitStack() as refused:
             sockets = [
                 (name, refused.enter_context(_socket(first_fd + at, name)))
@@ -64,12 +63,6 @@ class Activated:
             refused.pop_all()
         listen = tuple(sock for name, sock in sockets if name != ADMIN)
         return cls(listen, admin)
-
-
-def passing(names: Iterable[str]) -> Mapping[str, str]:
-    """Return what tells a child of sockets; it adds its own LISTEN_PID."""
-    listed = tuple(names)
-    return {_COUNT: str(len(listed)), _NAMES: ":".join(listed)}
 
 
 def _single(sockets: list[socket.socket]) -> socket.socket | None:

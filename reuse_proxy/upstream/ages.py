@@ -27,8 +27,6 @@ _IDLE_CLOSE_S: Final = 1.0
 # An origin without sockets is remembered for what was learned of it: briefly where
 # that is nothing, and not at all while there are more than so many.
 _REMEMBERED_UNSEEN_S: Final = 1.0
-# One that cannot be reached is remembered for longer than scrapes are apart.
-_REMEMBERED_FAILING_S: Final = 60.0
 MAX_REMEMBERED: Final = 10_000
 # A pool that was opened at once is renewed over this share of the lifetime.
 _RENEWAL_SHARE: Final = 0.1
@@ -58,12 +56,16 @@ class Ages:
 
     # Judge...
 
-    def memory(self, pool: OriginPool) -> float:
-        """Return for how many seconds an origin without sockets is kept in mind."""
-        seen = pool.last_close is not None
-        if not (seen or pool.failures):
-            return _REMEMBERED_UNSEEN_S
-        return self._limits.max_lifetime if seen else _REMEMBERED_FAILING_S
+    def is_forgotten(self, pool: OriginPool, now: float, *, crowded: bool) -> bool:
+        """Tell once a second whether an origin is out of mind, or what it has taught."""
+        if now - pool.learned_at > self._limits.max_lifetime:
+            pool.learned_idle_limit = float("inf")
+        if pool.sockets or pool.waiters or pool.tunnels:
+            pool.used_at = now
+            return False
+        seen = pool.last_close is not None or pool.failures > 0
+        memory = self._limits.max_lifetime if seen else _REMEMBERED_UNSEEN_S
+        return crowded or now - pool.used_at > memory
 
     def idle_limit(self, pool: OriginPool, connection: Poolable) -> float:
         """Return for how many seconds a connection may be idle."""

@@ -146,12 +146,12 @@ class OriginPool:
 
     __slots__ = (
         "active",
-        "broken_until",
         "closing",
         "connect_seconds",
         "dial_at",
         "dialing",
         "draining",
+        "failed_at",
         "failures",
         "idle",
         "last_close",
@@ -189,9 +189,9 @@ class OriginPool:
         self.last_close: CloseReason | None = None
         # Why the last dial failed, in a sentence; empty if it did not.
         self.last_failure = ""
-        # Dials in a row that failed, and until when there are no others for that.
+        # Dials in a row that failed, and when the last of them did.
         self.failures = 0
-        self.broken_until = 0.0
+        self.failed_at = 0.0
 
     @property
     def open(self) -> int:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # These say nothing of the origin, only of its name.
 _OF_NAMES: Final = ("dns_error", "dns_timeout")
+# Longer than scrapes are apart; from then on the next request dials as ever.
+_REMEMBERED_S: Final = 60.0
 
 
 class Breaker:
@@ -42,9 +44,12 @@ class Breaker:
         pool.last_failure = str(error)
         if _is_of_origin(error):
             pool.failures += 1
-            pool.used_at = now
-            if self.is_open(pool):
-                pool.broken_until = now + self._seconds
+            pool.failed_at = pool.used_at = now
+
+    def forget(self, pool: "OriginPool", now: float) -> None:
+        """Forget failures that are too long ago to say anything; once a second."""
+        if pool.failures and now - pool.failed_at > self._seconds + _REMEMBERED_S:
+            pool.failures = 0
 
     # Judge...
 
@@ -52,23 +57,27 @@ class Breaker:
         """Tell whether the last dials have all failed, and none has succeeded since."""
         return 0 < self._failures <= pool.failures
 
+    def keeps_out(self, pool: "OriginPool") -> bool:
+        """Tell whether requests fail for it: it is open, and no connection serves."""
+        return self.is_open(pool) and not _serves(pool)
+
     def allows(self, pool: "OriginPool", now: float) -> bool:
         """Tell whether a dial may begin: while the breaker is open, one to probe."""
         if not self.is_open(pool):
             return True
-        return now >= pool.broken_until and not pool.dialing
+        return now >= pool.failed_at + self._seconds and not pool.dialing
 
     def refuses(self, pool: "OriginPool", now: float) -> bool:
         """Tell whether who waits would wait in vain."""
         return (
-            self.is_open(pool)
-            and now < pool.broken_until
-            and not (pool.open or pool.dialing)
+            self.keeps_out(pool)
+            and now < pool.failed_at + self._seconds
+            and not pool.dialing
         )
 
     def refusal(self, pool: "OriginPool", now: float) -> UnavailableError:
         """Say so, and when the origin is dialled again."""
-        seconds = max(ceil(pool.broken_until - now), 1)
+        seconds = max(ceil(pool.failed_at + self._seconds - now), 1)
         error = UnavailableError(
             f"The last {pool.failures} dials of {pool.origin} failed, so it is not"
             f" dialled for another {seconds} s (breaker_failures, breaker_time)."
@@ -77,6 +86,11 @@ class Breaker:
         )
         error.retry_after = seconds
         return error
+
+
+def _serves(pool: "OriginPool") -> bool:
+    """Tell whether a connection may become free; a client's private one will not."""
+    return bool(pool.idle or pool.active or pool.draining)
 
 
 def _is_of_origin(error: Exception) -> bool:

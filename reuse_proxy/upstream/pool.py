@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from reuse_proxy.http.target import TUNNEL
+from reuse_proxy.upstream import surplus
 from reuse_proxy.upstream.ages import MAX_REMEMBERED, Ages
 from reuse_proxy.upstream.books import (
     Action,
@@ -54,8 +55,9 @@ class Pool:
         self._starved: dict[OriginPool, None] = {}
 
     def configure(self, limits: Limits) -> None:
-        """Go by other limits from now on; the next sweep closes what is too many."""
+        """Go by other limits from now on; what is too many is closed when it is free."""
         self._limits = limits
+        self._shrinking = True  # until a sweep has found nothing beyond the caps
         self.ages = Ages(limits)
         self.breaker = Breaker(limits)
 
@@ -184,6 +186,7 @@ class Pool:
         connection.leases -= 1
         if connection.state is _CLOSED:
             return []  # closed between a grant and the waiter's cancellation
+        one_too_many = self._shrinking and self._exceeds(pool)
         pool.active.discard(connection)
         pool.draining.discard(connection)
         reason = connection.retire
@@ -191,6 +194,8 @@ class Pool:
             reason = self.ages.expired(connection, now)
         if reason is None and connection.idle_limit <= 0:
             reason = CloseReason.SERVER_CLOSE
+        if reason is None and one_too_many:
+            reason = CloseReason.EVICTED
         if reason is not None:
             return self.discard(connection, reason)
         return self._settle_idle(connection, now)
@@ -255,32 +260,29 @@ class Pool:
             reason = self.ages.expired(connection, now)
             if reason is not None:
                 actions += self.discard(connection, reason)
-        actions += self._shrink()
+        if self._shrinking:
+            actions += self._shrink()
         crowded = len(self.origins) > MAX_REMEMBERED
         for pool in list(self.origins.values()):
             actions += self._expire_waiters(pool, now)
+            self.breaker.forget(pool, now)
             if pool.waiters:
                 actions += self.assign(pool, now)
-            if pool.sockets or pool.waiters or pool.tunnels:
-                pool.used_at = now
-            elif crowded or now - pool.used_at > self.ages.memory(pool):
+            if self.ages.is_forgotten(pool, now, crowded=crowded):
                 del self.origins[pool.origin]
-            if now - pool.learned_at > self._limits.max_lifetime:
-                pool.learned_idle_limit = float("inf")
         return actions
 
     def _shrink(self) -> list[Action]:
-        """Close idle connections beyond the caps, which may have been lowered."""
+        """Close idle connections beyond caps that were lowered, the oldest first."""
         actions: list[Action] = []
-        for pool in self.origins.values():
-            surplus = pool.open + pool.dialing - self._limits.max_per_origin
-            for idle in pool.idle[: max(surplus, 0)]:
+        for idle in list(self._idle):
+            if self._exceeds(idle.pool):
                 actions += self.discard(idle, CloseReason.EVICTED)
-        closing = sum(pool.closing for pool in self.origins.values())
-        surplus = max(self.sockets - closing - self._limits.max_sockets, 0)
-        for idle in list(self._idle)[:surplus]:
-            actions += self.discard(idle, CloseReason.EVICTED)
+        self._shrinking = any(map(self._exceeds, self.origins.values()))
         return actions
+
+    def _exceeds(self, pool: OriginPool) -> bool:
+        return surplus.exceeds(pool, self.origins.values(), self.sockets, self._limits)
 
     # Rules...
 

@@ -120,7 +120,6 @@ class Assignment:
             end.set()
 
         loop.add_signal_handler(END, end_at_once)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
         def left_alone() -> None:
             if not os.read(_STDIN, 1):

@@ -40,6 +40,12 @@ async def logging_proxy(make_proxy, access_log):
 
 
 @pytest.fixture
+async def local(make_origin):
+    """An origin under an address, since a process resolves names for real."""
+    return await make_origin(name="127.0.0.1")
+
+
+@pytest.fixture
 def routes(make_proxy, make_origin, authority, local_ca):
     """The ways to new origins."""
     return Routes(make_proxy, make_origin, authority, local_ca)

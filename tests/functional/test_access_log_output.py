@@ -26,12 +26,6 @@ REFUSED = "the access log cannot be written"
 
 
 @pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
-@pytest.fixture
 def pipe():
     """A pipe that holds a page, of which both ends are open."""
     reader, writer = os.pipe()
@@ -65,14 +59,6 @@ async def read_until(descriptor, words):
     return data
 
 
-async def logged(server, words):
-    """Read the log on standard error until a line has these words."""
-    async with asyncio.timeout(10):
-        while words not in server.log[-1]:
-            assert await server.line(), server.log
-    return server.log[-1]
-
-
 def own(server, words):
     """Pick the lines of standard error with these words."""
     return [line for line in server.log if words in line]
@@ -103,7 +89,7 @@ async def test_a_pipe_that_nobody_reads_holds_up_no_request(local, pipe):
         dropped = await lost(server)
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(read_until(reader, b"/the-last"))
-            told = await logged(server, LOST)
+            told = await server.logged(LOST)
             await ask(server, local, "the-last")
         at_last = await lost(server)
         server.signal()
@@ -135,7 +121,7 @@ async def test_a_reader_that_has_gone_is_told_of_once(local, pipe):
     async with serving(*FLAGS, stdout=writer) as server:
         os.close(reader)
         await ask(server, local, "one")
-        await logged(server, REFUSED)
+        await server.logged(REFUSED)
         for _ in range(3):
             await ask(server, local, "more")
             await asyncio.sleep(0.1)  # each in a batch of its own
@@ -153,7 +139,7 @@ async def test_a_full_disk_is_told_of_once(local):
     async with serving(*FLAGS, stdout=full) as server:
         os.close(full)
         await ask(server, local, "one", times=3)
-        await logged(server, f"{REFUSED} (No space left on device)")
+        await server.logged(f"{REFUSED} (No space left on device)")
         await ask(server, local, "two")
         assert await lost(server) >= 3
         server.signal()
@@ -177,7 +163,7 @@ async def test_a_reload_switches_the_log_for_clients_that_are_connected(
             for number, style in enumerate(("off", "text", "json", "off")):
                 settings.write_text(f'access_log = "{style}"\n')
                 server.signal(signal.SIGHUP)
-                await logged(server, "reloaded: ")
+                await server.logged("reloaded: ")
                 await client.get(f"{local.url}/{number}")
                 server.log.append("")
             server.signal()

@@ -16,12 +16,6 @@ from tests.support.scrape import admin_get, samples, scrape
 
 
 @pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
-@pytest.fixture
 def sockets():
     """A listening socket for the proxy, one for its admin listener."""
     with listening() as proxy, listening() as admin:

@@ -3,23 +3,19 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.support.client import Client
+from tests.support.client import Client, request_bytes
 from tests.support.machine import own_address
 from tests.support.scrape import admin_get, admin_json, samples, scrape
-from tests.support.serving import serving
-
-
-@pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
+from tests.support.serving import serving, starting
 
 
 @pytest.fixture
@@ -43,20 +39,13 @@ async def setting(server, name):
     return view["value"], view["source"]
 
 
-async def logged(server, words):
-    """Read the log until a line has these words."""
-    async with asyncio.timeout(10):
-        while words not in server.log[-1]:
-            assert await server.line(), server.log
-
-
 async def test_a_signal_applies_a_changed_file(file):
     """The log tells what has changed, and from what; the settings view agrees."""
     async with serving("--config", str(file)) as server:
         assert await setting(server, "max_queue") == ("7", str(file))
         file.write_text('max_queue = 8\nidle_timeout = "5s"\n')
         server.signal(signal.SIGHUP)
-        await logged(server, "reloaded: ")
+        await server.logged("reloaded: ")
 
         assert "max_queue = 8 (was 7)" in server.log[-1]
         assert "idle_timeout = 5 s (was 30 s)" in server.log[-1]
@@ -89,6 +78,7 @@ async def test_a_post_applies_a_changed_file_and_answers_what_has_changed(file):
         ("max_queue = 8\nca_file = '/nowhere.pem'\n", "ca_file"),
         ("max_queue = 8\nintercept = '*'\nca_dir = '/nowhere'\n", "/nowhere"),
         ("max_queue == 8\n", "is not TOML"),
+        (f"max_queue = {'[' * 3000}", "nested too deeply"),
         (None, "is not a file"),
     ],
 )
@@ -104,7 +94,7 @@ async def test_a_bad_file_changes_nothing_and_says_why(file, local, text, said):
         numbers = await scrape(server.admin)
         async with Client(server.listening) as client:
             response = await client.get(f"{local.url}/")
-        await logged(server, "the settings before are in effect")
+        await server.logged("the settings before are in effect")
 
     assert answer.status == 422
     assert said in answer.body.decode()
@@ -181,6 +171,53 @@ async def test_a_manager_hears_of_a_reload(file, tmp_path, monkeypatch):
                 told = [await loop.sock_recv(manager, 999) for _ in range(2)]
                 assert told[0].startswith(b"RELOADING=1\nMONOTONIC_USEC=")
                 assert told[1].startswith(b"READY=1\n")
+
+
+async def test_a_storm_of_signals_is_not_a_storm_of_reloads(file):
+    """Sixty while one is being carried out: one more is enough for all of them."""
+    async with serving("--config", str(file)) as server:
+        for _ in range(60):
+            server.signal(signal.SIGHUP)
+        await server.logged("reloaded: ")
+        await post(server)  # what was under way is over
+        text = await scrape(server.admin)
+
+    assert samples(text, "config_reloads_total")["ok",] < 30
+
+
+async def test_a_signal_during_start_up_or_drain_ends_nothing(file, local):
+    """The first is too early to read anything again, the second too late."""
+    async with starting("--config", str(file)) as server:
+        await imported(server)
+        server.signal(signal.SIGHUP)
+        await server.ready()
+        async with Client(server.listening) as client:
+            await client.send(request_bytes(f"{local.url}/wait"))
+            await local.until(lambda: len(local.requests) == 1)
+            server.signal()
+            await server.logged("stopping")
+            server.signal(signal.SIGHUP)
+            local.release.set()
+            response = await client.response()
+            code = await server.exit_code()
+
+    assert response.body == b"done"
+    assert code == 0
+    assert not any("reloaded" in line for line in server.log[-3:])
+
+
+async def imported(server):
+    """Wait until a process ignores the signal, or handles it."""
+    async with asyncio.timeout(20):
+        while not handles(server.pid, signal.SIGHUP):
+            await asyncio.sleep(0.001)
+
+
+def handles(pid, number):
+    """Tell from the kernel whether a signal would not end a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"Sig(?:Ign|Cgt):\s*([0-9a-f]+)", status)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 async def test_many_reloads_under_load_lose_no_request(file, local):

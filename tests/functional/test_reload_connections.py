@@ -9,6 +9,7 @@ from reuse_proxy.errors import SettingsError
 from reuse_proxy.service import Service
 from tests.support.books import assert_balanced
 from tests.support.client import Client, request_bytes
+from tests.support.load import Load
 from tests.support.machine import own_address
 from tests.support.parent import parent_url
 from tests.support.scrape import samples, scrape
@@ -147,6 +148,34 @@ async def test_a_lower_cap_closes_idle_connections_and_holds_from_then_on(
     assert [answer.status for answer in answers] == [200] * 10
     assert (origin.accepted, origin.open) == (8, 2)
     assert await closed(service, origin.url) == {"evicted": 6}
+
+
+@pytest.mark.parametrize("cap", ["max_per_origin", "max_sockets"])
+async def test_a_lower_cap_is_reached_though_requests_always_wait(
+    reloading, make_origin, cap
+):
+    """Twelve clients that never rest: what they give back goes, not to the next of them."""
+    service, change = reloading
+
+    async def take_time(connection):
+        while True:
+            await connection.request()
+            await asyncio.sleep(0.01)
+            await connection.reply(b"12345")
+
+    origin = await make_origin(take_time)
+    await change(dial_patience="0s")
+    load = Load(service.listening[0], f"{origin.url}/", size=5)
+    async with load.running(clients=12):
+        await origin.until(lambda: origin.open >= 6)
+
+        await change(**{cap: 2})
+        await origin.until(lambda: origin.open <= 2)
+        accepted = origin.accepted
+        await load.more(200)
+
+        assert origin.open <= 2
+    assert origin.accepted == accepted
 
 
 async def test_a_lower_cap_of_all_sockets_does_so_too(reloading, make_origin):

@@ -76,12 +76,6 @@ def gone(folder):
 
 
 @pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
-@pytest.fixture
 async def secure(make_origin, authority):
     """The same with TLS."""
     return await make_origin(

@@ -15,25 +15,12 @@ from tests.support.scrape import admin_get, samples, scrape
 from tests.support.serving import serving
 
 
-@pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
 async def held(server, origin):
     """Start an exchange that ends when the origin is released."""
     client = await Client(server.listening).__aenter__()
     await client.send(request_bytes(f"{origin.url}/hold"))
     await client.reader.readuntil(b"\r\n\r\nab")
     return client
-
-
-async def logged(server, words):
-    """Read the log until a line has these words."""
-    async with asyncio.timeout(10):
-        while words not in server.log[-1]:
-            assert await server.line(), server.log
 
 
 async def test_it_serves_and_is_ready_once_it_says_so(local):
@@ -52,7 +39,7 @@ async def test_a_signal_lets_exchanges_finish_and_numbers_be_read(local, number)
     async with serving() as server:
         client = await held(server, local)
         server.signal(number)
-        await logged(server, "stopping")
+        await server.logged("stopping")
 
         ready = await admin_get(server.admin, "/readyz")
         text = await scrape(server.admin)
@@ -77,7 +64,7 @@ async def test_a_signal_lets_uploads_finish(local):
         await client.send(request_bytes(url, length, method="POST", body=b"abc"))
         await local.until(lambda: local.accepted == 1)
         server.signal()
-        await logged(server, "stopping")
+        await server.logged("stopping")
         await client.send(b"def")
 
         response = await client.response("POST")
@@ -107,7 +94,7 @@ async def test_a_signal_lets_a_client_finish_its_request(local):
         await client.send(request_bytes(f"{local.url}/wait"))
         await local.until(lambda: bool(local.requests))
         server.signal()
-        await logged(server, "stopping")
+        await server.logged("stopping")
         local.release.set()
 
         response = await client.response()
@@ -123,7 +110,7 @@ async def test_a_second_signal_ends_at_once(local):
     async with serving("--shutdown-timeout", "1000") as server:
         client = await held(server, local)
         server.signal()
-        await logged(server, "stopping")
+        await server.logged("stopping")
         server.signal()
 
         rest = await client.until_closed()
@@ -189,7 +176,7 @@ async def test_a_successor_may_listen_while_a_unix_listener_drains(local, tmp_pa
         old.listening = listener
         client = await held(old, local)
         old.signal()
-        await logged(old, "stopping")
+        await old.logged("stopping")
         await local.until(lambda: not (tmp_path / "proxy.sock").exists())
 
         await stack.enter_async_context(serving(*flags))
@@ -246,7 +233,7 @@ async def test_s16_clients_past_the_open_files_limit_do_not_flood_the_log(local)
         server.forbid_more_files()
         for _ in range(4):
             await stack.enter_async_context(Client(server.listening))
-        await logged(server, "similar lines left out")  # a second has passed
+        await server.logged("similar lines left out")  # a second has passed
         log = "".join(server.log)
         server.signal()
         await server.exit_code()
@@ -290,7 +277,7 @@ async def test_names_that_hang_hold_up_neither_others_nor_the_end(local):
         async with Client(server.listening) as client:
             response = await client.get(f"{local.url}/")
         server.signal()
-        await logged(server, "stopping")
+        await server.logged("stopping")
         server.signal()
         async with asyncio.timeout(5):
             code = await server.exit_code()

@@ -11,12 +11,6 @@ from tests.support.client import Client
 from tests.support.serving import serving
 
 
-@pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
 async def fails(*arguments):
     """Start a process that is to end at once; return its code and error lines."""
     process = await asyncio.create_subprocess_exec(

@@ -32,12 +32,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 OPENMETRICS = "Accept: application/openmetrics-text; version=1.0.0"
 
 
-@pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
 async def ask_anew(server, url, *, times, at_a_time=1):
     """Ask so often, each time on a connection of its own; return the bodies."""
 

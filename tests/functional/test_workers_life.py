@@ -29,12 +29,6 @@ TWO = ("--workers", "2")
 
 
 @pytest.fixture
-async def local(make_origin):
-    """An origin under an address, since a process resolves names for real."""
-    return await make_origin(name="127.0.0.1")
-
-
-@pytest.fixture
 def file(tmp_path):
     """A settings file."""
     path = tmp_path / "settings.toml"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reuse_proxy.config.address import Address
 
@@ -48,6 +49,13 @@ class Serving:
         self.log.append(line)
         return line
 
+    async def logged(self, words: str) -> str:
+        """Read the log until its last line has these words; return that."""
+        async with asyncio.timeout(10):
+            while not self.log or words not in self.log[-1]:
+                assert await self.line(), self.log
+        return self.log[-1]
+
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal."""
         self.process.send_signal(number)
@@ -67,7 +75,15 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def serving(*flags: str, **options: Any) -> AsyncIterator[Serving]:
+    """Start the process as `starting` does, and wait until it is ready."""
+    async with starting(*flags, **options) as server:
+        await server.ready()
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def starting(
     *flags: str,
     program: tuple[str, ...] = ("-m", "reuse_proxy"),
     stdout: int | None = None,
@@ -85,7 +101,6 @@ async def serving(
     )
     server = Serving(process)
     try:
-        await server.ready()
         yield server
     finally:
         if process.returncode is None:

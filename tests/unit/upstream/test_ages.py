@@ -69,11 +69,20 @@ def test_connect_times_are_averaged_towards_the_newest():
 
 def test_an_origin_that_was_seen_is_remembered_for_a_lifetime():
     """One of which nothing is known for a second."""
-    ages, pool, _ = aged(max_lifetime=600.0)
-    unseen = ages.memory(pool)
-    pool.last_close = CloseReason.SERVER_CLOSE
+    ages, pool, connection = aged(max_lifetime=600.0)
+    pool.idle.clear()
+    pool.used_at = 0.0
 
-    assert (unseen, ages.memory(pool)) == (1.0, 600.0)
+    def forgotten(*times, crowded=False):
+        return [ages.is_forgotten(pool, time, crowded=crowded) for time in times]
+
+    assert forgotten(1.0, 1.1) == [False, True]
+    pool.last_close = CloseReason.SERVER_CLOSE
+    assert forgotten(1.1, 600.0, 600.1) == [False, False, True]
+    assert forgotten(1.1, crowded=True) == [True]
+    pool.idle.append(connection)
+    assert forgotten(900.0, crowded=True) == [False]
+    assert pool.used_at == 900.0
 
 
 @pytest.mark.parametrize(

@@ -155,12 +155,43 @@ def test_zero_failures_switch_the_breaker_off():
 
 
 def test_an_origin_that_fails_is_remembered_for_a_minute(bench):
-    """Longer than scrapes are apart; not for good."""
-    pool = fail(bench, 3)
+    """Longer than scrapes are apart, after its time; not for good, though it was seen."""
+    pool = bench.origin()
+    seen = bench.ask(pool)
+    bench.finish_dial(pool)
+    bench.discard(seen)
+    bench.finish_closing()
+    fail(bench, 3)
 
-    bench.now += 59
+    bench.now += 64
     bench.sweep()
-    assert pool.origin in bench.pool.origins
+    assert bench.pool.breaker.keeps_out(pool)
     bench.now += 2
     bench.sweep()
-    assert pool.origin not in bench.pool.origins
+    assert not bench.pool.breaker.keeps_out(pool)
+
+
+def test_nobody_is_kept_out_while_a_connection_serves(bench):
+    """The dials fail; requests go on the one that is open."""
+    pool = bench.origin()
+    using = bench.ask(pool)
+    bench.finish_dial(pool)
+    bench.ask(pool)
+    for _ in range(3):
+        bench.fail_dial(pool, REFUSED)
+        bench.pass_time(1.1)
+    bench.release(using)
+
+    assert bench.pool.breaker.is_open(pool)
+    assert not bench.pool.breaker.keeps_out(pool)
+
+
+def test_a_private_connection_is_not_waited_for(bench):
+    """It is its client's, and will not become free: others are refused at once."""
+    pool = bench.origin()
+    own = bench.ask(pool)
+    bench.finish_dial(pool)
+    bench.reserve(own)
+    fail(bench, 3)
+
+    assert isinstance(bench.ask(pool).error, UnavailableError)
