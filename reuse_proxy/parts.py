@@ -69,7 +69,11 @@ def files(loaded: "Loaded") -> "tuple[TlsContexts, Authority | None]":
     Raises:
         SettingsError: one of them cannot be used.
     """
-    return tls_contexts(loaded), authority(loaded.settings)
+    local_ca = authority(loaded.settings)
+    if local_ca is not None:
+        # What `interceptor` will want: a reload calls this off the loop.
+        import reuse_proxy.ca.leaves  # noqa: F401, PLC0415
+    return tls_contexts(loaded), local_ca
 
 
 def interceptor(

@@ -278,6 +278,7 @@ class Service:
             ports=settings.connect_ports,
             interceptor=self._interceptor(settings, local_ca),
         )
+        self.server.reconsider()
         self._admin.access = AccessList(settings.allow_admin)
 
     def _interceptor(

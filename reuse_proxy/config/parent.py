@@ -103,9 +103,11 @@ class Exemption:
         if isinstance(self.hosts, HostPattern):
             return self.hosts.matches(host, port)
         try:
-            return ip_address(host) in self.hosts
+            address = ip_address(host)
         except ValueError:
             return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address) in self.hosts
 
     def __str__(self) -> str:
         return str(self.hosts)

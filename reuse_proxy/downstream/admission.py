@@ -27,9 +27,6 @@ class Visitor(Protocol):
     def force_close(self) -> None:
         """Close it."""
 
-    def close(self) -> None:
-        """Close it, after what is being served."""
-
 
 class ClientLimits:
     """Who may connect, and how many at a time: in all, and from one address."""
@@ -59,12 +56,12 @@ class Admission:
         self._idle: dict[str | None, list[tuple[float, Visitor]]] = {}
 
     def configure(self, limits: ClientLimits) -> None:
-        """Go by other limits; clients that may be here no more get no other request."""
+        """Go by other limits; who is here already is not turned away by that."""
         self._limits = limits
-        for host, visitors in self._inside.items():
-            if not limits.access.allows(host):
-                for client in list(visitors):
-                    client.close()
+
+    def allows(self, host: str | None) -> bool:
+        """Tell whether a client of this address may be here."""
+        return self._limits.access.allows(host)
 
     def enter(self, client: Visitor) -> ProxyError | None:
         """Count a client in; return why it is turned away, if it is."""

@@ -12,7 +12,7 @@ from reuse_proxy.http.request_fields import read_request_fields
 from reuse_proxy.http.target import Origin, parse_connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from reuse_proxy.downstream.intercept import Interceptor
     from reuse_proxy.downstream.reply import Reply
@@ -51,9 +51,24 @@ class ConnectHandler:
     def configure(
         self, *, ports: "Sequence[int]", interceptor: "Interceptor | None"
     ) -> None:
-        """Go by other settings from the next request on; open tunnels stay."""
+        """Go by other settings from the next request on."""
         self._ports = tuple(ports)
         self._interceptor = interceptor
+
+    def opens(self, origin: Origin) -> bool:
+        """Tell whether a CONNECT to an origin is opened with the local CA."""
+        interceptor = self._interceptor
+        return (
+            interceptor is not None
+            and interceptor.wants(origin)
+            and origin.port in self._ports
+        )
+
+    def end_tunnels(self, may_stay: "Callable[[str | None], bool]") -> None:
+        """End the tunnels of clients whose address may stay no longer."""
+        for tunnel in list(self._tunnels.open):
+            if not may_stay(tunnel.host):
+                tunnel.abort()
 
     async def __call__(self, request: "ClientRequest", reply: "Reply") -> None:
         """Serve one CONNECT request, to the end of what it opens.

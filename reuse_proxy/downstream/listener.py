@@ -111,6 +111,18 @@ class ProxyServer(web.Server):
             elif not client.left:
                 client.log = ClientLog(log, client)
 
+    def reconsider(self) -> None:
+        """Let go of whom the settings in effect would not have here (S14).
+
+        Exchanges may end; a tunnel would not by itself.
+        """
+        allows, connect = self.admission.allows, self.handler.connect
+        for client in self.clients:
+            opened = client.intercepted
+            if not allows(client.host) or (opened and not connect.opens(opened.origin)):
+                client.close()
+        connect.end_tunnels(allows)
+
     def start_draining(self) -> None:
         """Close resting clients, and the others after their response."""
         self.draining = True

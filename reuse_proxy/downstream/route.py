@@ -84,7 +84,12 @@ class ParentRoute:
             ProxyError: its destination is denied, or it has come through us before.
         """
         refuse_loop(self._name, via)
-        return self._way(origin)
+        way = self._way(origin)
+        if way.parent is None or not via:
+            return way
+        # The next proxies look for themselves in it; a tunnel is nobody else's.
+        before = b"Via: %b\r\n" % b", ".join(via)
+        return way._replace(parent=replace(way.parent, via=before + way.parent.via))
 
     def _way(self, asked: Origin) -> Origin:
         origin = self._known.get(asked)

@@ -137,6 +137,7 @@ class Tunnel:
         self.origin = TunnelEnd(self, origin)
         self.client.peer, self.origin.peer = self.origin, self.client
         self.peer_address = client.get_extra_info("peername")
+        self.host = self.peer_address[0] if self.peer_address else None
         self.opened_at = self.moved_at = loop.time()
         self._moved = (0, 0, 0)
         self._closed: asyncio.Future[None] = loop.create_future()

@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
@@ -21,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from reuse_proxy.config.loading import load
 from tests.support.dockerfile import BUILD, IMAGE, TOP
+from tests.support.machine import free_ports
 from tests.support.programs import clean_environment
 from tests.support.serving import Serving
 
@@ -83,7 +83,9 @@ def test_the_user_is_a_number_that_the_image_knows():
 @pytest.mark.parametrize("admin", ["127.0.0.1", "0.0.0.0", "unix"])  # noqa: S104
 async def test_the_program_lives_as_the_dockerfile_says(tmp_path, admin):
     """Entry point and command with the environment; its check; its stop signal."""
-    address = f"unix:{tmp_path}/admin" if admin == "unix" else f"{admin}:{free_port()}"
+    address = (
+        f"unix:{tmp_path}/admin" if admin == "unix" else f"{admin}:{free_ports(1)[0]}"
+    )
     environment = {
         **IMAGE.pairs("ENV"),
         "PATH": str(Path(sys.executable).parent),
@@ -107,12 +109,6 @@ async def test_the_program_lives_as_the_dockerfile_says(tmp_path, admin):
 
     assert healthy == 0
     assert code == 0
-
-
-def free_port():
-    """Find a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @contextlib.asynccontextmanager
@@ -328,7 +324,7 @@ async def test_the_example_leaks_and_the_proxy_mends_it(proxy):
 
 async def counted(proxy):
     """Run the program and its origin; return requests and connections, once told."""
-    port, environment = free_port(), clean_environment()
+    port, environment = free_ports(1)[0], clean_environment()
     if proxy:
         environment["HTTP_PROXY"] = proxy
     code = [sys.executable, str(FOLDER / "app/origin.py"), str(port), "0.5"]

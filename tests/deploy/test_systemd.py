@@ -2,9 +2,7 @@
 
 import asyncio
 import configparser
-import contextlib
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from reuse_proxy.config.address import Address
 from reuse_proxy.config.loading import load
 from tests.support.client import Client
+from tests.support.machine import free_ports
 from tests.support.programs import need
 from tests.support.scrape import admin_get
 
@@ -103,16 +102,6 @@ def test_the_sockets_are_what_the_service_looks_for():
         "reuse-proxy.socket",
         "reuse-proxy-admin.socket",
     ]
-
-
-def free_ports(count):
-    """Return ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        socks = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            for _ in range(count)
-        ]
-        return [sock.getsockname()[1] for sock in socks]
 
 
 async def test_systemds_own_activator_starts_it_at_the_first_connection(make_origin):

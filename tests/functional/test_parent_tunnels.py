@@ -7,6 +7,7 @@ import pytest
 from tests.functional.test_upgrades import switched, switching
 from tests.support.client import request_bytes
 from tests.support.intercepting import intercepted
+from tests.support.machine import free_ports
 from tests.support.own_errors import assert_own_error, assert_untouched
 from tests.support.parent import (
     BASIC,
@@ -372,6 +373,27 @@ async def test_a_tunnel_that_has_come_through_us_is_a_loop(
 
     assert_own_error(response, 502, "proxy_loop_detected")
     assert parent.accepted == 1
+
+
+async def test_two_proxies_that_are_each_others_parents_find_the_loop(
+    make_proxy, make_client
+):
+    """The second round is refused: neither dials until its time is over."""
+    ports = free_ports(2)
+    pair = [
+        await make_proxy(
+            listen=f"127.0.0.1:{own}", parent_proxy=f"http://parent.test:{other}"
+        )
+        for own, other in (ports, reversed(ports))
+    ]
+    client = await make_client(pair[0])
+    await client.send(connect_bytes("a.elsewhere:443"))
+    async with asyncio.timeout(3):  # connect_timeout is 5 s
+        response = await client.response("CONNECT")
+
+    assert response.status == 502
+    opened = [sum(o.opened for o in p.session.stats.origins.values()) for p in pair]
+    assert sum(opened) <= 4
 
 
 async def test_tunnels_through_the_parent_are_under_the_cap_on_sockets(

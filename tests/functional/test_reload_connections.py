@@ -9,11 +9,12 @@ from reuse_proxy.errors import SettingsError
 from reuse_proxy.service import Service
 from tests.support.books import assert_balanced
 from tests.support.client import Client, request_bytes
+from tests.support.intercepting import intercepted
 from tests.support.load import Load
 from tests.support.machine import own_address
 from tests.support.parent import parent_url
 from tests.support.scrape import samples, scrape
-from tests.support.tunnels import echo
+from tests.support.tunnels import echo, echoed
 
 
 @pytest.fixture
@@ -245,6 +246,49 @@ async def test_clients_that_may_be_here_no_more_get_no_other_request(names, orig
             assert await asking.until_closed() == b""
         async with Client(service.listening[0]) as again:
             assert (await again.get(f"{origin.url}/")).status == 403
+
+
+async def test_the_tunnels_of_clients_that_may_be_here_no_more_are_ended(
+    names, make_origin
+):
+    """Nothing else would end them; that of a client that may stay goes on."""
+    origin = await make_origin(echo)
+    address = own_address()
+    given = {"listen": f"{address}:0", "admin": "127.0.0.1:0"}
+    given |= {"allow_clients": f"{address}/32", "connect_ports": str(origin.port)}
+    service = Service(load(given, {}), resolver=names, read=lambda: load(given, {}))
+    async with service, Client(service.listening[0]) as client:
+        assert await client.connect(origin.authority) == 200
+        given["max_queue"] = "99"
+        await service.reloads.reload()
+        assert await echoed(client, b"still here") == b"still here"
+
+        given["allow_clients"] = "10.255.255.255/32"
+        await service.reloads.reload()
+        await client.until_closed()
+        await origin.until(lambda: origin.open == 0)
+
+
+@pytest.mark.parametrize("change_to", [{"intercept": "none"}, {"connect_ports": "443"}])
+async def test_an_intercepted_client_is_let_go_when_its_host_is_opened_no_more(
+    reloading, tls_origin, authority, local_ca, change_to
+):
+    """Or its port is not allowed any more: what it asks next would be neither."""
+    service, change = reloading
+    await change(
+        ca_file=authority.file,
+        connect_ports=tls_origin.port,
+        intercept="origin.test",
+        ca_dir=local_ca.folder,
+    )
+    host = f"Host: {tls_origin.authority.decode()}"
+    async with intercepted(service, tls_origin, local_ca) as client:
+        assert (await client.ask("/", host)).status == 200
+
+        await change(max_queue=99)
+        assert (await client.ask("/", host)).status == 200
+        await change(**change_to)
+        assert await client.until_closed() == b""
 
 
 async def test_a_proxy_that_stops_is_not_reloaded(reloading):

@@ -1,10 +1,8 @@
 """Tunnels go where plain requests may go: rows S3, S9, S11 and S13."""
 
-import socket
-
 import pytest
 
-from tests.support.machine import own_address
+from tests.support.machine import free_ports, own_address
 from tests.support.tunnels import echo, opened, refused
 
 PROHIBITED = "destination_ip_prohibited"
@@ -23,12 +21,6 @@ ALIASES = (
 )
 
 
-def free_port():
-    """Return a port that nothing listens at yet."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.mark.parametrize("listener", ["proxy", "admin"])
 @pytest.mark.parametrize("host", ALIASES)
 async def test_s3_own_listeners_cannot_be_reached_through_a_tunnel(
@@ -36,7 +28,7 @@ async def test_s3_own_listeners_cannot_be_reached_through_a_tunnel(
 ):
     """Whatever the spelling, though their ports are listed."""
     names.table["127.1"] = ["127.0.0.1"]
-    port = free_port()
+    port = free_ports(1)[0]
     at = {"proxy": "listen", "admin": "admin"}[listener]
     proxy = await make_proxy(**{at: f"127.0.0.1:{port}"}, connect_ports=port)
     client = await make_client(proxy)
@@ -50,7 +42,7 @@ async def test_s3_own_interface_addresses_are_own_listeners_too(
     make_proxy, make_client
 ):
     """A port of ours on any address that this machine can bind."""
-    port = free_port()
+    port = free_ports(1)[0]
     proxy = await make_proxy(listen=f"127.0.0.1:{port}", connect_ports=port)
     client = await make_client(proxy)
 

@@ -1,5 +1,6 @@
 """The machine that the tests run on."""
 
+import contextlib
 import socket
 
 import pytest
@@ -14,3 +15,13 @@ def own_address() -> str:
             pytest.skip("this machine has no address but loopback")
         host: str = probe.getsockname()[0]
     return host
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on yet."""
+    with contextlib.ExitStack() as stack:
+        socks = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            for _ in range(count)
+        ]
+        return [sock.getsockname()[1] for sock in socks]

@@ -103,10 +103,25 @@ def test_a_tunnel_keeps_its_origin():
     way = route()
     origin = parse_connect(b"a.test:443")
 
-    assert way.tunnel(origin, [b"1.1 other"]) == origin._replace(parent=way._parent)
+    assert way.tunnel(origin, []) == origin._replace(parent=way._parent)
     with pytest.raises(ProxyError, match="before") as caught:
         way.tunnel(origin, [b"1.1 other, 1.1 " + NAME])
     assert caught.value.error == "proxy_loop_detected"
+
+
+def test_a_tunnel_tells_the_next_proxy_through_whom_it_has_come():
+    """All of them, in order, and us last: any of them may find itself there."""
+    origin = parse_connect(b"a.test:443")
+
+    through = route().tunnel(origin, [b"1.1 first, 1.0 second", b"1.1 third"]).parent
+
+    assert through is not None
+    lines = through.via.split(b"\r\n")
+    assert lines == [
+        b"Via: 1.1 first, 1.0 second, 1.1 third",
+        b"Via: 1.1 " + NAME,
+        b"",
+    ]
 
 
 def test_its_repr_tells_the_way_and_no_secret():
