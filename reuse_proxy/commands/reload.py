@@ -25,6 +25,8 @@ from reuse_proxy.errors import SettingsError
 SUMMARY: Final = "have a running proxy read its settings again"
 # It reads files, and asks its workers, if it has any.
 TIMEOUT_S: Final = 30.0
+# The settings are wrong, or this is not for who asks; the answer says which.
+_REFUSALS: Final = (http.client.UNPROCESSABLE_ENTITY, http.client.FORBIDDEN)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +50,11 @@ def run(address: Address) -> int:
             f"No proxy was reloaded at {address}: {reason_of(exc)}; start one with"
             f" {program.command()} serve, or name its admin listener with --admin."
         ) from None
-    if status != http.client.OK:
+    if status in _REFUSALS:
         lines = [printable(line) for line in answer.splitlines() if line.strip()]
         raise SettingsError("\n".join(lines) or f"{address} answers {status}.")
+    if status != http.client.OK:
+        raise _foreign(address)
     sys.stdout.writelines(f"{line}\n" for line in _told(answer, address))
     return 0
 
@@ -60,8 +64,12 @@ def _told(answer: str, address: Address) -> list[str]:
         changed = json.loads(answer)["changed"]
         lines = [f"{c['name']} = {c['now']} (was {c['was']})" for c in changed]
     except (ValueError, TypeError, KeyError):
-        raise SettingsError(
-            f"{address} is no admin listener of reuse-proxy, or one of another version;"
-            " name another with --admin."
-        ) from None
+        raise _foreign(address) from None
     return [printable(line) for line in lines] or ["nothing has changed"]
+
+
+def _foreign(address: Address) -> SettingsError:
+    return SettingsError(
+        f"{address} is no admin listener of reuse-proxy, or one of another version;"
+        " name another with --admin."
+    )

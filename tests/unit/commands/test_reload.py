@@ -46,11 +46,14 @@ async def test_it_fails_with_every_reason(changing):
     assert [line.split(" = ")[0] for line in lines] == ["max_queue", "idle_timeout"]
 
 
-async def test_what_is_no_admin_listener_is_told_from_one(make_origin):
-    """It answers 200, and with something else."""
+async def test_what_is_no_admin_listener_is_told_from_one(make_origin, changing):
+    """An origin that answers 200 with something else, and the proxy's own port."""
     origin = await make_origin(name="127.0.0.1")
-    with pytest.raises(SettingsError, match="no admin listener of reuse-proxy"):
-        await asyncio.to_thread(run, Address("127.0.0.1", origin.port))
+    service, _ = changing
+
+    for address in (Address("127.0.0.1", origin.port), service.listening[0]):
+        with pytest.raises(SettingsError, match="no admin listener of reuse-proxy"):
+            await asyncio.to_thread(run, address)
 
 
 async def test_a_service_listens_on_sockets_that_it_is_given(names):
