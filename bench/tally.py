@@ -96,6 +96,6 @@ class Tally:
         return self._busy_seconds / self.seconds
 
     def wait(self, share: float) -> float:
-        """Return the wait that a share of all answers did not exceed, in seconds."""
+        """Return the seconds that a share of all answers, below 1, did not exceed."""
         at = int(share * self.answered) - (self.answered - len(self.waits))
         return sorted(self.waits)[at] if at >= 0 else 0.0

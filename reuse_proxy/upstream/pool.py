@@ -46,9 +46,9 @@ class Pool:
     """The books of all origins under one cap."""
 
     def __init__(self, limits: Limits) -> None:
-        self.configure(limits)
         self.origins: dict[Origin, OriginPool] = {}
         self.sockets = 0
+        self.configure(limits)
         # Least recently used first; eviction takes from the front.
         self._idle: OrderedDict[Poolable, None] = OrderedDict()
         # Pools whose waiters need a socket that the global cap denies.
@@ -57,7 +57,7 @@ class Pool:
     def configure(self, limits: Limits) -> None:
         """Go by other limits from now on; what is too many is closed when it is free."""
         self._limits = limits
-        self._shrinking = True  # until a sweep has found nothing beyond the caps
+        self._shrinking = self.sockets > 0  # until a sweep finds nothing beyond
         self.ages = Ages(limits)
         self.breaker = Breaker(limits)
 
