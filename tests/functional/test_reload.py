@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reuse_proxy.commands import serve
+from reuse_proxy.errors import SettingsError
 from tests.support.client import Client, request_bytes
 from tests.support.machine import own_address
 from tests.support.scrape import admin_get, admin_json, samples, scrape
@@ -183,6 +185,23 @@ async def test_a_storm_of_signals_is_not_a_storm_of_reloads(file):
         text = await scrape(server.admin)
 
     assert samples(text, "config_reloads_total")["ok",] < 30
+
+
+def test_the_signal_is_ignored_until_there_is_something_to_read_again():
+    """It would end the process, as it is about to read the settings for the first time."""
+    before, seen = signal.getsignal(signal.SIGHUP), []
+
+    def read():
+        seen.append(signal.getsignal(signal.SIGHUP))
+        raise SettingsError("far enough")
+
+    try:
+        with pytest.raises(SettingsError, match="far enough"):
+            serve.run(read)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert seen == [signal.SIG_IGN]
 
 
 async def test_a_signal_during_start_up_or_drain_ends_nothing(file, local):
